@@ -10,7 +10,7 @@ import pytest
 from livekit.protocol import models
 
 from stagebook.livekit_history.room_history import RoomHistory
-from stagebook.livekit_history.room_ids import stage_arn_of_room
+from stagebook.livekit_history.room_ids import session_id_of_room, stage_arn_of_room
 from stagebook.livekit_history.watched_livekit import WatchedLiveKit
 from stagebook.manager.stage_manager import StageManager
 from stagebook.media.livekit.room_service import RoomServiceError
@@ -159,6 +159,9 @@ async def test_a_server_that_watches_no_livekit_ends_the_open_sessions(tmp_path:
         events = harness.book.list_events(ARN, SESSION, "annannannann")
         assert [entry.event.name.value for entry in events] == ["JOINED", "LEFT"]
         assert events[-1].event.cause is Cause.CRASH_RECOVERY
+    async with watching(tmp_path, livekit) as watch:
+        await watch.poll()
+        assert watch.names(ANN, session_id_of_room(ROOM, part=2)) == ["JOINED"], "the room goes on in another session"
 
 
 async def test_an_unreachable_livekit_ends_nothing(tmp_path: Path, livekit: FakeLiveKit) -> None:

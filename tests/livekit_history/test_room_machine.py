@@ -13,6 +13,7 @@ from stagebook.livekit_history.room_facts import (
     TrackStarted,
     TrackStopped,
 )
+from stagebook.livekit_history.room_ids import session_id_of_room
 from stagebook.livekit_history.room_machine import SETTLED_MS
 from stagebook.stage.events import Cause, ErrorCode
 from stagebook.stage.resources import ParticipantProtocol
@@ -178,3 +179,24 @@ def test_a_poll_that_tells_nothing_new_changes_nothing() -> None:
     rooms.observe(polled(rooms, PolledPerson(person=changed, track_sids=frozenset({"TR_1"}), is_active=True)))
     assert rooms.records[SESSION, ANN_ID].attributes == {"team": "blue"}
     assert rooms.names(SESSION, ANN_ID) == ["JOINED", "PUBLISH_STARTED"]
+
+
+def test_a_room_that_goes_on_after_its_session_ended_has_another_session() -> None:
+    rooms = RecordedRooms()
+    rooms.observe(arrives())
+    rooms.now_ms += SETTLED_MS
+    rooms.observe(RoomsListed(rooms=[], began_ms=rooms.now_ms))
+    assert rooms.names(SESSION, ANN_ID) == ["JOINED", "LEFT"]
+    assert rooms.observe(arrives()) == [], "a webhook may be an old one"
+    assert rooms.observe(polled(rooms, here())) == [], "the poll may have begun before the end"
+    rooms.now_ms += SETTLED_MS
+    rooms.observe(RoomsListed(rooms=[ROOM], began_ms=rooms.now_ms))
+    rooms.observe(polled(rooms, here()))
+    second = session_id_of_room(ROOM.sid, part=2)
+    assert rooms.names(second, ANN_ID) == ["JOINED"]
+    rooms.observe(TrackStarted(room=ROOM, person=BARE_ANN, track_sid="TR_1", at_ms=NOW_MS))
+    rooms.observe(departs())
+    assert rooms.names(second, ANN_ID) == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
+    rooms.observe(finished())
+    assert not rooms.open
+    assert rooms.observe(arrives()) == []

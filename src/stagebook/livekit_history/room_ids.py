@@ -30,10 +30,14 @@ def stage_arn_of_room(room_name: str, *, region: str, account_id: str, generatio
     return str(Arn(region=region, account_id=account_id, resource_type=STAGE, resource_id=resource_id))
 
 
-def session_id_of_room(room_sid: str) -> str:
-    """Return the id of the stage session that is this life of a room: `st-L` and the characters of the sid."""
-    match = _ROOM_SID.fullmatch(room_sid)
-    marked = _HASHED_MARK + _digest(room_sid, _SID_DIGITS) if match is None else _READABLE_MARK + match[1]
+def session_id_of_room(room_sid: str, *, part: int = 1) -> str:
+    """Return the id of the stage session that is this life of a room: `st-L` and the characters of the sid.
+
+    A life whose session was ended although it went on has further parts, from 2 on, with ids that are digests.
+    """
+    match = _ROOM_SID.fullmatch(room_sid) if part == 1 else None
+    text = room_sid if part == 1 else f"{part}/{room_sid}"
+    marked = _HASHED_MARK + _digest(text, _SID_DIGITS) if match is None else _READABLE_MARK + match[1]
     session_id = SESSION_ID_PREFIX + marked
     assert len(session_id) == SESSION_ID_LENGTH  # noqa: S101 - the lengths above add up
     return session_id

@@ -32,12 +32,16 @@ class PresentPerson(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class RoomLife(msgspec.Struct, kw_only=True):
-    """One life of a room whose session is open. `created_ms` is 0 and `name` is empty after a restart, until a poll."""
+    """One life of a room whose session is open.
+
+    `created_ms` is 0, `name` and `room_sid` are empty after a restart, until a poll.
+    """
 
     stage_arn: str
     session_id: str
     start_ms: int
     name: str = ""
+    room_sid: str = ""
     created_ms: int = 0
     people: dict[str, PresentPerson] = {}
     publishers: int = 0
@@ -59,17 +63,21 @@ class PastRooms(Protocol):
 
 
 class RecentKeys:
-    """The newest keys of a bounded number."""
+    """The newest keys of a bounded number, each with a time."""
 
     def __init__(self, maximum: int = MAX_RECENT) -> None:
         self._maximum = maximum
-        self._keys: OrderedDict[tuple[str, ...], None] = OrderedDict()
+        self._keys: OrderedDict[tuple[str, ...], int] = OrderedDict()
 
     def __contains__(self, key: tuple[str, ...]) -> bool:
         return key in self._keys
 
-    def add(self, key: tuple[str, ...]) -> None:
+    def time_of(self, key: tuple[str, ...]) -> int:
+        """Return the time of a key; LONG_AGO_MS if it is not among them."""
+        return self._keys.get(key, LONG_AGO_MS)
+
+    def add(self, key: tuple[str, ...], time_ms: int = LONG_AGO_MS) -> None:
         """Add a key; forget the oldest one above the maximum."""
-        self._keys[key] = None
+        self._keys[key] = time_ms
         if len(self._keys) > self._maximum:
             self._keys.popitem(last=False)

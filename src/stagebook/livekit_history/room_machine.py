@@ -7,7 +7,8 @@ Webhooks come doubled, out of order, late, or not at all. These rules make the s
   is old, and so is a track that has ended.
 * Of two lives of one room name the later one counts. It ends the earlier one.
 * A poll has the last word on what no webhook has told within `SETTLED_MS` before it began: who is missing has left, a
-  room that is missing has ended, and the tracks that it lists are those that are published.
+  room that is missing has ended, and the tracks that it lists are those that are published. A room with people in it
+  whose session has ended goes on in another one: LiveKit had lost its lists, or another server has ended the session.
 
 So after a poll each participant that was ever seen has one JOINED, and one LEFT if it is gone, and PUBLISH_STARTED and
 PUBLISH_STOPPED alternate between them.
@@ -42,6 +43,8 @@ from stagebook.stage.events import Cause
 
 SETTLED_MS: Final = 2_000
 """How long before a poll a webhook must have come, so that the poll is newer. LiveKit's lists are some ms behind."""
+MAX_PARTS: Final = 8
+"""Sessions of one life of a room."""
 FOUND_BY_POLL: Final = "found by a poll"
 
 
@@ -81,7 +84,9 @@ class RoomMachine:
 
     @_observe.register
     def _arrived(self, fact: Arrived, draft: RoomDraft) -> None:
-        life = self._life(fact.room, draft) if fact.at_ms is None else self._told(fact.room, draft)
+        now_ms = draft.moment.monotonic_ms
+        is_polled = fact.at_ms is None
+        life = self._life(fact.room, draft, polled_ms=now_ms) if is_polled else self._told(fact.room, draft)
         if life is not None:
             detail = FOUND_BY_POLL if fact.at_ms is None else ""
             self._require_person(life, fact.person, draft, detail=detail, at_ms=fact.at_ms)
@@ -132,11 +137,11 @@ class RoomMachine:
             return
         if life.stage_arn in self.lives:
             self._end(life, draft, cause=fact.cause, detail=fact.reason, true_ms=fact.at_ms)
-        self._ended.add((life.stage_arn, life.session_id))
+        self._ended.add((life.stage_arn, life.session_id), draft.moment.monotonic_ms)
 
     @_observe.register
     def _polled(self, fact: RoomPolled, draft: RoomDraft) -> None:
-        life = self._life(fact.room, draft)
+        life = self._life(fact.room, draft, polled_ms=fact.began_ms)
         if life is None:
             return
         here = set()
@@ -159,9 +164,13 @@ class RoomMachine:
 
     @_observe.register
     def _listed(self, fact: RoomsListed, draft: RoomDraft) -> None:
-        listed = {session_id_of_room(room.sid) for room in fact.rooms}
+        sids = {room.sid for room in fact.rooms}
+        ids: set[str] = set()
+        if any(not life.room_sid for life in self.lives.values()):
+            ids = {session_id_of_room(sid, part=part) for sid in sids for part in range(1, MAX_PARTS + 1)}
         for life in tuple(self.lives.values()):
-            if life.session_id not in listed and _is_settled(life.told_ms, fact.began_ms):
+            is_listed = life.room_sid in sids if life.room_sid else life.session_id in ids
+            if not is_listed and _is_settled(life.told_ms, fact.began_ms):
                 self._end(life, draft, cause=Cause.PEER_LOST, detail=f"{FOUND_BY_POLL}: the room had ended")
 
     def _told(self, room: ObservedRoom, draft: RoomDraft) -> RoomLife | None:
@@ -171,22 +180,41 @@ class RoomMachine:
             life.told_ms = draft.moment.monotonic_ms
         return life
 
-    def _life(self, room: ObservedRoom, draft: RoomDraft) -> RoomLife | None:
-        """Return this life of a room, which may not have a session yet; None if it is over. It ends an earlier one."""
+    def _life(self, room: ObservedRoom, draft: RoomDraft, *, polled_ms: int | None = None) -> RoomLife | None:
+        """Return this life of a room, which may not have a session yet; None if it is over. It ends an earlier one.
+
+        A poll that began at `polled_ms` may begin another session of a life whose session has ended before.
+        """
         stage_arn, _ = self._past.stage_of(room.name)
-        session_id = session_id_of_room(room.sid)
         current = self.lives.get(stage_arn)
-        if current is not None and current.session_id == session_id:
-            current.name, current.created_ms = room.name, room.created_ms or current.created_ms
-            return current
-        if (stage_arn, session_id) in self._ended or self._past.has_session(stage_arn, session_id):
+        for part in range(1, MAX_PARTS + 1):
+            session_id = session_id_of_room(room.sid, part=part)
+            if current is not None and current.session_id == session_id:
+                current.name, current.room_sid = room.name, room.sid
+                current.created_ms = room.created_ms or current.created_ms
+                return current
+            key = (stage_arn, session_id)
+            if key not in self._ended and not self._past.has_session(stage_arn, session_id):
+                break
+            if polled_ms is None and (current is None or current.room_sid not in {"", room.sid}):
+                return None
+            if polled_ms is not None and not _is_settled(self._ended.time_of(key), polled_ms):
+                return None
+        else:
+            return None
+        if part > 1 and polled_ms is None:
             return None
         if current is not None:
             if room.created_ms == 0 or room.created_ms < current.created_ms:
                 return None
             self._end(current, draft, cause=Cause.PEER_LOST, detail="the room had ended: another one has its name")
         return RoomLife(
-            stage_arn=stage_arn, session_id=session_id, start_ms=0, name=room.name, created_ms=room.created_ms
+            stage_arn=stage_arn,
+            session_id=session_id,
+            start_ms=0,
+            name=room.name,
+            room_sid=room.sid,
+            created_ms=room.created_ms,
         )
 
     def _open(self, life: RoomLife, draft: RoomDraft, *, true_ms: int) -> bool:
@@ -227,7 +255,7 @@ class RoomMachine:
             self.people.leave(life, participant_id, draft, cause=cause, detail=detail, true_ms=true_ms)
         draft.end_session(life, true_ms=true_ms)
         del self.lives[life.stage_arn]
-        self._ended.add((life.stage_arn, life.session_id))
+        self._ended.add((life.stage_arn, life.session_id), draft.moment.monotonic_ms)
 
 
 def _is_as_polled(known: PresentPerson, polled: PolledPerson) -> bool:
