@@ -1,7 +1,8 @@
 """The recorder of a server with LiveKit: each recording fails at once.
 
 Recordings need what a source's engine receives (`media.tap`), and LiveKit does not hand that out. So a stage that
-records its participants says so: their recordings are in the state FAILED, with an event.
+records its participants says so: their recordings are in the state FAILED, with an event. AWS has no error code for
+it; the one of a failure of the server is the nearest.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 
 from stagebook.media.recording.recording_port import FactListener, RecordingEnded, RecordingFailed, RecordingRequest
+from stagebook.storage.object_store import StorageFault
 
 _log = structlog.get_logger(__name__)
 
@@ -37,7 +39,7 @@ class UntappedRecorder:
     def start_recording(self, request: RecordingRequest) -> None:
         """As RecordingEngine.start_recording: report that it has failed."""
         _log.warning("participants are not recorded with media_engine livekit", recording_id=request.recording_id)
-        failed = RecordingFailed(recording_id=request.recording_id, fault=None, duration_ms=0)
+        failed = RecordingFailed(recording_id=request.recording_id, fault=StorageFault.UNAVAILABLE, duration_ms=0)
         asyncio.get_running_loop().call_soon(lambda: self._on_fact(failed))
 
     def end_part(self, recording_id: str) -> None:

@@ -63,7 +63,7 @@ class RecordingFailed(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=Fa
 
     recording_id: str
     fault: StorageFault | None
-    """None: what the source sends cannot be recorded: its video codec is not supported, or LiveKit forwards it."""
+    """None: the video codec is not supported for recording."""
     duration_ms: int
     """0 if nothing was recorded."""
 
