@@ -85,3 +85,17 @@ def test_nothing_is_handed_on_after_the_end() -> None:
     uplinked.relay.close()
     uplinked.send(0)
     assert uplinked.tracks[MediaKind.VIDEO].bodies == []
+
+
+def test_an_encoder_after_a_fast_one_keeps_its_pace() -> None:
+    uplinked = Uplinked()
+    uplinked.relay.start_encoder("", ())
+    for number in range(6):
+        uplinked.send(number)
+        uplinked.now -= 1 / 30
+    uplinked.relay.start_encoder("", ())
+    uplinked.send(0, 1, zero=90_000)
+    for kind, step in ((MediaKind.VIDEO, 3000), (MediaKind.AUDIO, 1600)):
+        ticks = uplinked.tracks[kind].ticks
+        assert ticks[6] > ticks[5]
+        assert abs(ticks[7] - ticks[6] - step) <= 1
