@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from livekit.protocol import models
 
+from stagebook.book.changes import Change
+from stagebook.book.store import ChangeRefusedError, Durable
 from stagebook.livekit_history.room_history import RoomHistory
 from stagebook.livekit_history.room_ids import session_id_of_room, stage_arn_of_room
 from stagebook.livekit_history.watched_livekit import WatchedLiveKit
@@ -129,6 +131,30 @@ async def test_a_poll_repairs_what_webhooks_lost(tmp_path: Path, livekit: FakeLi
         livekit.close("lobby")
         await watch.poll()
         assert watch.harness.manager.stages.find(ARN).active_session_id is None
+
+
+async def test_what_the_book_refuses_lets_the_book_be_read_again(
+    tmp_path: Path, livekit: FakeLiveKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with watching(tmp_path, livekit) as watch:
+        await watch.history.poll()
+        await watch.history.on_webhook(livekit.enter("lobby", ANN, "ann", tracks=1))
+        await watch.poll()
+        with monkeypatch.context() as refusing:
+            refusing.setattr(watch.harness.manager, "record", _refuse)
+            with pytest.raises(ChangeRefusedError):
+                await watch.history.on_webhook(livekit.enter("lobby", BOB, "bob"))
+        with pytest.raises(ServerBusyError):
+            await watch.history.on_webhook(livekit.webhook("room_started", "lobby"))
+        await watch.poll()
+        livekit.leave("lobby", ANN)
+        await watch.poll()
+        assert watch.names(ANN) == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
+        assert watch.names(BOB) == ["JOINED"]
+
+
+def _refuse(_changes: list[Change]) -> Durable:
+    raise ChangeRefusedError("refused by the test")
 
 
 async def test_a_killed_run_is_continued(tmp_path: Path, livekit: FakeLiveKit) -> None:

@@ -290,7 +290,7 @@ class BookReader(Protocol):
         """Return a page of the participants of an open session with events that nothing has ended.
 
         Also on a deleted stage. The cost does not depend on how many other events there are. Recovery after a restart
-        needs it. Events that were submitted since the book was opened may be missing.
+        needs it. Events that were submitted since the book was opened may be missing, until `note_open_events`.
         """
 
     def list_events(self, stage_arn: str, session_id: str, participant_id: str) -> list[RecordedEvent]:
@@ -334,6 +334,12 @@ class Book(BookReader, Protocol):
 
         Raises ChangeRefusedError if the transaction contradicts the book, including transactions that are queued and
         not yet durable; no change of it is applied. Raises BookFailedError if the book has failed or is closed.
+        """
+
+    async def note_open_events(self) -> None:
+        """Let `list_open_participants` know every event that was submitted before this call.
+
+        Raises BookFailedError, and BookBusyError if it cannot be done now.
         """
 
     def delete_old(self, policy: RetentionPolicy, *, now_ms: int) -> AsyncGenerator[RetentionStep]:

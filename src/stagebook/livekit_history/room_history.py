@@ -11,7 +11,7 @@ import structlog
 from livekit.protocol.webhook import WebhookEvent
 
 from stagebook.book.changes import Change
-from stagebook.book.store import ChangeRefusedError, Durable
+from stagebook.book.store import BookBusyError, ChangeRefusedError, Durable
 from stagebook.livekit_history.livekit_messages import polled_people, rooms_listed, webhook_fact
 from stagebook.livekit_history.room_draft import Moment
 from stagebook.livekit_history.room_facts import Arrived, ObservedRoom, PolledPerson, RoomFact, RoomPolled
@@ -53,6 +53,8 @@ class RoomHistory:
             on_full=self._full,
         )
         self._is_read = False
+        self._differs = False
+        """Whether memory is not as the book, so that it must be read again."""
         self._has_failed = False
         self._full_limits: set[str] = set()
         self._polls: asyncio.Task[None] | None = None
@@ -125,7 +127,11 @@ class RoomHistory:
             raise ServerBusyError(str(error)) from error
 
     async def poll(self) -> None:
-        """Read all rooms once. Raises RoomServiceError."""
+        """Read all rooms once. Raises RoomServiceError, and BookBusyError if the book could not be read again."""
+        if self._differs:
+            await self._manager.note_open_events()
+            self.restore()
+            self._differs = False
         began_ms = self._monotonic_ms()
         listed = rooms_listed(await self._service.list_rooms(), began_ms=began_ms)
         await self._observe(listed)
@@ -175,7 +181,9 @@ class RoomHistory:
                     _log.warning("the rooms of LiveKit cannot be read; trying again", detail=str(error))
                 self._has_failed = True
             except ChangeRefusedError:
-                pass  # it is logged, and memory is as the book
+                pass  # it is logged
+            except BookBusyError as error:
+                _log.warning("the book cannot be read again; trying again", detail=str(error))
             else:
                 if self._has_failed:
                     _log.info("the rooms of LiveKit can be read again")
@@ -197,9 +205,10 @@ class RoomHistory:
         try:
             return self._manager.record(changes)
         except ChangeRefusedError:
-            # A defect, or a stage that was deleted in another way: memory and book differ, so memory is read again.
+            # A defect, or a stage that was deleted in another way. The next poll reads the book and then the rooms, and
+            # webhooks wait for it.
             _log.exception("the book refused what was observed in a room", fact=type(fact).__name__)
-            self.restore()
+            self._is_read, self._differs = False, True
             raise
 
     def _moment(self) -> Moment:

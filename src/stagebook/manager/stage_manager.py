@@ -210,6 +210,10 @@ class StageManager:
         """Wait until everything submitted so far is in the book. Raises BookFailedError."""
         await self._unit.durable()
 
+    async def note_open_events(self) -> None:
+        """Let the book's list of open participants know all events so far. Raises BookFailedError and BookBusyError."""
+        await self._unit.book.note_open_events()
+
     @property
     def submitted_time_ms(self) -> int:
         """The time of the newest event that was submitted, in ms since the epoch. No later one is below it."""

@@ -191,7 +191,7 @@ async def test_what_is_open_is_noted_before_rows_are_deleted(fixture: WriterFixt
     await fixture.put_event(sequence=1)
     await fixture.writer.when_idle(lambda _connection: None)
     assert fixture.noted() == (0, 0)
-    await fixture.writer.when_idle(lambda _connection: None, is_deletion=True)
+    await fixture.writer.when_idle(lambda _connection: None, needs_open_events=True)
     assert fixture.noted() == (1, 1)
 
 
@@ -199,9 +199,9 @@ async def test_what_could_not_be_noted_is_noted_later(fixture: WriterFixture) ->
     await fixture.put_event(sequence=1)
     fixture.other.execute("BEGIN IMMEDIATE")  # blocks the writer
     with pytest.raises(apsw.BusyError):
-        await fixture.writer.when_idle(lambda _connection: None, is_deletion=True)
+        await fixture.writer.when_idle(lambda _connection: None, needs_open_events=True)
     fixture.other.execute("COMMIT")
-    await fixture.writer.when_idle(lambda _connection: None, is_deletion=True)
+    await fixture.writer.when_idle(lambda _connection: None, needs_open_events=True)
     assert fixture.noted() == (1, 1)
 
 

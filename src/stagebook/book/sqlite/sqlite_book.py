@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import Self
 
+import apsw
+
 from stagebook.book.changes import Change, sequence_time_ms
 from stagebook.book.event_counts import EventCounts
 from stagebook.book.retention_policy import RetentionPolicy
@@ -27,7 +29,7 @@ from stagebook.book.sqlite.retention.retention_run import RetentionRun
 from stagebook.book.sqlite.row_keys import RowKeys
 from stagebook.book.sqlite.stream_key_seal import ReadSecret, StreamKeySeal
 from stagebook.book.sqlite.writer import CLOSED, BookWriter, CommitObserver
-from stagebook.book.store import BookFailedError, RetentionStep, Submission
+from stagebook.book.store import BookBusyError, BookFailedError, RetentionStep, Submission
 from stagebook.latency_histogram import LatencyHistogram
 
 
@@ -154,6 +156,13 @@ class SqliteBook(SqliteReader):
         """
         self._can_shrink = await self._writer.when_idle(make_shrinkable)
         return self._can_shrink
+
+    async def note_open_events(self) -> None:
+        """Let `list_open_participants` know every event so far; see `Book.note_open_events`."""
+        try:
+            await self._writer.when_idle(lambda _connection: None, needs_open_events=True)
+        except (apsw.BusyError, apsw.FullError) as error:
+            raise BookBusyError(str(error)) from error
 
     def delete_old(self, policy: RetentionPolicy, *, now_ms: int) -> AsyncGenerator[RetentionStep]:
         """Delete what is older than `policy` allows at `now_ms`, in steps; see `Book.delete_old`."""

@@ -91,12 +91,14 @@ _Result = TypeVar("_Result")
 class IdleWork:
     """A function of the writing connection that waits for a moment without queued transactions, and its result."""
 
-    __slots__ = ("done", "is_deletion", "run")
+    __slots__ = ("done", "needs_open_events", "run")
 
-    def __init__(self, run: Callable[[apsw.Connection], Any], done: asyncio.Future[Any], *, is_deletion: bool) -> None:
+    def __init__(
+        self, run: Callable[[apsw.Connection], Any], done: asyncio.Future[Any], *, needs_open_events: bool
+    ) -> None:
         self.run = run
         self.done = done
-        self.is_deletion = is_deletion
+        self.needs_open_events = needs_open_events
 
 
 class BookWriter:
@@ -177,11 +179,12 @@ class BookWriter:
             group.submitters.append(observer.submitter())
 
     def when_idle(
-        self, run: Callable[[apsw.Connection], _Result], *, is_deletion: bool = False
+        self, run: Callable[[apsw.Connection], _Result], *, needs_open_events: bool = False
     ) -> asyncio.Future[_Result]:
         """Call `run` on the writer thread once no transaction is queued; return the future of its result.
 
-        `is_deletion`: it may delete rows of sessions. `run` gets the writing connection outside of a transaction and
+        `needs_open_events`: it reads table `open_event`, or deletes rows of sessions, so that all events so far are
+        noted first. `run` gets the writing connection outside of a transaction and
         must leave it so. If another process locks the book or the disk is full, it has changed nothing: its future
         fails with apsw.BusyError or apsw.FullError, and the book goes on. Any other error fails the book. If the writer
         ends before, the future fails with BookFailedError.
@@ -189,7 +192,7 @@ class BookWriter:
         self.require_working()
         if self._stopping:
             raise BookFailedError(CLOSED)
-        work = IdleWork(run, self._loop.create_future(), is_deletion=is_deletion)
+        work = IdleWork(run, self._loop.create_future(), needs_open_events=needs_open_events)
         self._queue.put(work)
         return work.done
 
@@ -247,7 +250,7 @@ class BookWriter:
         failure: Exception | None = None
         try:
             # Otherwise an end that is noted after the deletion of its start would get a row of its own.
-            if work.is_deletion:
+            if work.needs_open_events:
                 self._note_open_events()
             result = work.run(self._connection)
         except (apsw.BusyError, apsw.FullError) as error:

@@ -198,6 +198,6 @@ class RetentionRun:
 
     async def _when_idle(self, run: Callable[[apsw.Connection], _Result]) -> _Result:
         try:
-            return await self._writer.when_idle(run, is_deletion=True)
+            return await self._writer.when_idle(run, needs_open_events=True)
         except (apsw.BusyError, apsw.FullError) as error:
             raise BookBusyError(str(error)) from error
