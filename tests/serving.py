@@ -91,8 +91,12 @@ class ServerProcess:
         return self._process.poll() is None
 
     def wait(self) -> int:
-        """Wait until the server has ended; return its exit code."""
-        code = self._process.wait(DEADLINE_SECONDS)
+        """Wait until the server has ended; return its exit code. Kills a server that does not end."""
+        try:
+            code = self._process.wait(DEADLINE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"the server did not end:\n{self.output}") from None
         self._reader.join()
         return code
 
