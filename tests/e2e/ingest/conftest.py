@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.e2e.ingest.ingest_handle import IngestHandle, run_ingest_server
+from tests.e2e.ingest.ingest_handle import IMPATIENT, IngestHandle, run_ingest_server
 from tests.e2e.participants.conftest import Peers
 from tests.e2e.participants.stage_handle import StageHandle
 from tests.e2e.server import RunningServer
@@ -18,9 +18,24 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     assert "level=error" not in server.log, server.log
 
 
+@pytest.fixture(scope="session")
+def impatient_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server that soon ends a stream that is silent, incomplete or too large."""
+    with run_ingest_server(tmp_path_factory.mktemp("impatient") / "data", **IMPATIENT) as server:
+        yield server
+    assert "level=error" not in server.log, server.log
+
+
 @pytest.fixture
 def stage(server: RunningServer) -> StageHandle:
     return StageHandle(server)
+
+
+@pytest.fixture
+async def impatient_ingest(impatient_server: RunningServer, ingests: list[IngestHandle]) -> IngestHandle:
+    """An ingest configuration of a stage of the impatient server."""
+    ingests.append(await IngestHandle.create(StageHandle(impatient_server)))
+    return ingests[0]
 
 
 @pytest.fixture

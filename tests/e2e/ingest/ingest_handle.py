@@ -16,16 +16,18 @@ from tests.e2e.participants.conftest import Peers
 from tests.e2e.participants.stage_handle import StageHandle
 from tests.e2e.server import RunningServer, run_server
 
-SETTINGS = {
-    "rtmp_media_timeout_seconds": "3",
+SETTINGS = {"session_linger_seconds": "60"}
+"""Sessions stay open after their last participant, so that tests find one session."""
+IMPATIENT = {
+    "rtmp_media_timeout_seconds": "5",
     "rtmp_silence_timeout_seconds": "3",
-    "session_linger_seconds": "60",
-    "quota_overrides": "publish_bitrate_window_seconds=2",
+    "quota_overrides": "publish_bitrate_window_seconds=1",
 }
+"""Short timeouts, for the tests that wait for their end only: an encoder of a busy machine may be late."""
 
 
 def run_ingest_server(data: Path, **settings: str) -> AbstractContextManager[RunningServer]:
-    """Run a server with short timeouts for encoders."""
+    """Run a server with SETTINGS and other settings."""
     return run_server(data, config=None, **{**SETTINGS, **settings})
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -19,19 +18,9 @@ from tests.e2e.server import RunningServer
 
 SEPARATE_TESTS = {"REUSE_OF_STREAM_KEY", "QUOTA_EXCEEDED", "STREAM_DURATION_EXCEEDED", "INTERNAL_SERVER_EXCEPTION"}
 """Codes that need more than the command."""
-
-
-@pytest.fixture(scope="module")
-def limited_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server that allows one publisher per stage, for five seconds."""
-    data = tmp_path_factory.mktemp("limited") / "data"
-    with run_ingest_server(data, quota_overrides="publishers_per_stage=1,duration_seconds=5") as server:
-        yield server
-
-
-@pytest.fixture
-def limited_stage(limited_server: RunningServer) -> StageHandle:
-    return StageHandle(limited_server)
+CAUSES = [cause for cause in ERROR_CAUSES if cause.code not in SEPARATE_TESTS]
+IMPATIENT_CAUSES = [cause for cause in CAUSES if "timeout_seconds" in cause.when or "window_seconds" in cause.when]
+"""What the impatient server finds soon."""
 
 
 def cause_of(code: str) -> ErrorCause:
@@ -50,7 +39,7 @@ async def expect_clean_end(encoder: Encoder, code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cause", [cause for cause in ERROR_CAUSES if cause.code not in SEPARATE_TESTS], ids=lambda cause: cause.code
+    "cause", [each for each in CAUSES if each not in IMPATIENT_CAUSES], ids=lambda cause: cause.code
 )
 async def test_the_command_causes_the_code(stage: StageHandle, ingests: list[IngestHandle], cause: ErrorCause) -> None:
     ingest = await IngestHandle.create(stage, insecure=cause.code != "INVALID_PROTOCOL")
@@ -59,6 +48,14 @@ async def test_the_command_causes_the_code(stage: StageHandle, ingests: list[Ing
     await ingest.expect_events(*events_of(cause))
     await expect_clean_end(encoder, cause.code)
     assert await ingest.state() == "INACTIVE"
+
+
+@pytest.mark.parametrize("cause", IMPATIENT_CAUSES, ids=lambda cause: cause.code)
+async def test_the_command_causes_the_code_after_some_time(impatient_ingest: IngestHandle, cause: ErrorCause) -> None:
+    encoder = await impatient_ingest.start(cause.command)
+    await impatient_ingest.expect_events(*events_of(cause))
+    await expect_clean_end(encoder, cause.code)
+    assert await impatient_ingest.state() == "INACTIVE"
 
 
 async def test_a_key_in_use_is_refused_and_its_stream_continues(ingest: IngestHandle, peers: Peers) -> None:
@@ -73,24 +70,27 @@ async def test_a_key_in_use_is_refused_and_its_stream_continues(ingest: IngestHa
     await viewer.wait_for_more_frames()
 
 
-async def test_a_publisher_beyond_the_quota_is_refused(ingests: list[IngestHandle], limited_stage: StageHandle) -> None:
-    ingests += [await IngestHandle.create(limited_stage) for _ in range(2)]
-    await ingests[0].publish()
-    cause = cause_of("QUOTA_EXCEEDED")
+async def test_a_publisher_beyond_the_quota_is_refused(tmp_path: Path, ingests: list[IngestHandle]) -> None:
+    with run_ingest_server(tmp_path / "data", quota_overrides="publishers_per_stage=1") as server:
+        stage = StageHandle(server)
+        ingests += [await IngestHandle.create(stage) for _ in range(2)]
+        await ingests[0].publish()
+        cause = cause_of("QUOTA_EXCEEDED")
 
-    second = await ingests[1].start(cause.command)
+        second = await ingests[1].start(cause.command)
 
-    await expect_clean_end(second, cause.code)
-    await ingests[1].expect_events(*events_of(cause))
-    assert ("PUBLISH_ERROR", cause.code) not in await limited_stage.events(ingests[0].participant_id)
+        await expect_clean_end(second, cause.code)
+        await ingests[1].expect_events(*events_of(cause))
+        await ingests[0].expect_events("JOINED", "PUBLISH_STARTED")
 
 
-async def test_a_stream_that_lasts_too_long_is_ended(ingests: list[IngestHandle], limited_stage: StageHandle) -> None:
-    ingests.append(await IngestHandle.create(limited_stage))
-    cause = cause_of("STREAM_DURATION_EXCEEDED")
-    encoder = await ingests[0].start(cause.command)
-    await ingests[0].expect_events(*events_of(cause))
-    await expect_clean_end(encoder, cause.code)
+async def test_a_stream_that_lasts_too_long_is_ended(tmp_path: Path, ingests: list[IngestHandle]) -> None:
+    with run_ingest_server(tmp_path / "data", quota_overrides="duration_seconds=3") as server:
+        ingests.append(await IngestHandle.create(StageHandle(server)))
+        cause = cause_of("STREAM_DURATION_EXCEEDED")
+        encoder = await ingests[0].start(cause.command)
+        await ingests[0].expect_events(*events_of(cause))
+        await expect_clean_end(encoder, cause.code)
 
 
 async def test_a_key_without_a_stage_is_refused_and_counted(ingest: IngestHandle) -> None:

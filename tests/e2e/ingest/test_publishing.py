@@ -51,13 +51,13 @@ async def test_an_encoder_publishes_is_watched_and_leaves(
 async def test_viewers_that_join_between_keyframes_receive_video_at_once(
     stage: StageHandle, ingest: IngestHandle, peers: Peers
 ) -> None:
-    rare_keyframes = {**VIEWED, "H264": "-c:v libx264 -preset ultrafast -tune zerolatency -g 150"}
+    rare_keyframes = {**VIEWED, "H264": "-c:v libx264 -preset ultrafast -tune zerolatency -g 900"}
     await ingest.publish(variables=rare_keyframes)
     for _ in range(3):
         _, token = await stage.token("SUBSCRIBE")
         viewer = peers.viewer(token, publisher_id=ingest.participant_id)
         await viewer.start()
-        async with asyncio.timeout(3):  # keyframes are ten seconds apart
+        async with asyncio.timeout(15):  # keyframes are a minute apart
             await viewer.wait_for_more_frames(1)
 
 
@@ -83,4 +83,4 @@ async def test_an_encoder_is_watched_on_a_second_stage(ingest: IngestHandle, pee
     viewer = peers.viewer(token, publisher_id=ingest.participant_id)
     await viewer.start()
     await viewer.wait_for_media()
-    assert await second.events(ingest.participant_id) == ["JOINED", "PUBLISH_STARTED"]
+    await second.expect_events(ingest.participant_id, "JOINED", "PUBLISH_STARTED")

@@ -22,7 +22,10 @@ async def test_a_killed_encoder_leaves_and_can_publish_again(ingest: IngestHandl
 
 
 @pytest.mark.parametrize("protocol", ["RTMP", "RTMPS"])
-async def test_an_encoder_without_network_leaves_and_can_publish_again(ingest: IngestHandle, protocol: str) -> None:
+async def test_an_encoder_without_network_leaves_and_can_publish_again(
+    impatient_ingest: IngestHandle, protocol: str
+) -> None:
+    ingest = impatient_ingest
     encoder = await ingest.publish(protocol=protocol)
     encoder.freeze()
     await ingest.expect_events(*COMPLETE)
