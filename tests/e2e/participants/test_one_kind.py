@@ -20,8 +20,8 @@ async def test_audio_alone_is_published_and_video_may_follow(
 
     await peers.publisher(publisher_token).start()
     await viewer.wait_for_new_media()
-    assert await stage.events(publisher_id) == ["JOINED", "PUBLISH_STARTED"]
-    assert await stage.events(viewer_id) == ["JOINED", ("SUBSCRIBE_STARTED", publisher_id)]
+    await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED")
+    await stage.expect_events(viewer_id, "JOINED", ("SUBSCRIBE_STARTED", publisher_id))
 
 
 async def test_video_alone_is_published_and_a_viewer_stays_when_audio_alone_follows(
@@ -37,4 +37,4 @@ async def test_video_alone_is_published_and_a_viewer_stays_when_audio_alone_foll
 
     await peers.publisher(publisher_token, video=None).start()
     await viewer.wait_until(lambda observer: observer.has_tone)
-    assert await stage.events(viewer_id) == ["JOINED", ("SUBSCRIBE_STARTED", publisher_id)]
+    await stage.expect_events(viewer_id, "JOINED", ("SUBSCRIBE_STARTED", publisher_id))

@@ -24,6 +24,7 @@ async def test_join_publish_watch_and_leave_by_delete(stage: StageHandle, peers:
     watched = await viewer.start()
     await viewer.wait_for_media()
     assert viewer.observer.size == (320, 240)
+    await stage.expect_events(viewer_id, "JOINED", ("SUBSCRIBE_STARTED", publisher_id))
 
     async with httpx.AsyncClient() as http:
         assert (await http.delete(watched.headers["location"], headers=bearer(viewer_token))).status_code == 200
@@ -139,8 +140,8 @@ async def test_a_replacement_connection_keeps_the_viewers(stage: StageHandle, pe
     await peers.publisher(publisher_token).start()
     await previous.stop()
     await viewer.wait_for_more_frames(count=30)
-    assert await stage.events(publisher_id) == ["JOINED", "PUBLISH_STARTED"]
-    assert await stage.events(viewer_id) == ["JOINED", ("SUBSCRIBE_STARTED", publisher_id)]
+    await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED")
+    await stage.expect_events(viewer_id, "JOINED", ("SUBSCRIBE_STARTED", publisher_id))
 
 
 async def test_a_token_of_another_participant_cannot_delete_or_patch_a_connection(
@@ -155,7 +156,7 @@ async def test_a_token_of_another_participant_cannot_delete_or_patch_a_connectio
         assert (await http.delete(location, headers=bearer(other_token))).status_code == 404
         refused = await http.patch(location, content="a=x", headers={**bearer(other_token), **fragment})
         assert refused.status_code == 404
-    assert await stage.events(publisher_id) == ["JOINED", "PUBLISH_STARTED"]
+    await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED")
 
 
 async def test_candidates_of_another_ice_session_are_refused(stage: StageHandle, peers: Peers) -> None:
