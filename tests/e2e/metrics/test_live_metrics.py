@@ -20,6 +20,11 @@ def has_media(scraped: ScrapedMetrics) -> bool:
     return scraped.value("stagebook_engine_sent_packets_total") > 20
 
 
+def has_encoder(scraped: ScrapedMetrics) -> bool:
+    """Whether both the engine and the ingest process have reported the encoder: each reports at times of its own."""
+    return scraped.value("stagebook_engine_feed_units_total") > 10 and scraped.value("stagebook_ingest_streams") == 1
+
+
 async def test_a_publisher_and_a_viewer_are_seen_in_every_part(server: RunningServer) -> None:
     stage = StageHandle(server)
     publisher_id, publisher_token = await stage.token()
@@ -94,9 +99,7 @@ async def test_an_encoder_is_seen_by_its_ingest_process_and_by_the_engine(server
     ingest = await IngestHandle.create(StageHandle(server))
     try:
         await ingest.publish()
-        scraped = await scrape_until(
-            server.endpoint_url, lambda scraped: scraped.value("stagebook_engine_feed_units_total") > 10
-        )
+        scraped = await scrape_until(server.endpoint_url, has_encoder)
     finally:
         await ingest.close()
     assert scraped.value("stagebook_ingest_streams") == scraped.value("stagebook_ingest_connections") == 1

@@ -310,7 +310,7 @@ async def is_closed_at_once(ingest: RunningIngest, scheme: str = "rtmp") -> bool
     """Whether the server closes a new connection without waiting for `connect_timeout_seconds`."""
     reader, writer = await asyncio.open_connection("127.0.0.1", ingest.ports[scheme])
     try:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(IngestSettings().connect_timeout_seconds / 2):
             return await reader.read() == b""
     except ConnectionError:
         return True

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,6 @@ from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from tests.media.rtc import offers
 from tests.media.rtc.engine.running_pool import (
     DEADLINE_SECONDS,
-    Scenario,
     is_alive,
     running_pool,
     until,
@@ -72,8 +72,8 @@ async def test_pending_requests_fail_when_the_engine_is_lost_and_are_not_reporte
 
 
 async def test_a_slow_request_fails_for_itself_and_the_engine_keeps_its_connections() -> None:
-    async with running_pool(timeouts=WorkerTimeouts(request_seconds=0.1)) as scenario:
-        await scenario.publish("a")
+    async with running_pool(timeouts=WorkerTimeouts(request_seconds=0.3)) as scenario:
+        await until_answered(lambda: scenario.publish("a"))
         process_id = scenario.process_id()
         scenario.kill(with_signal=signal.SIGSTOP)
         with pytest.raises(MediaRefusedError) as refused:
@@ -81,8 +81,8 @@ async def test_a_slow_request_fails_for_itself_and_the_engine_keeps_its_connecti
         assert refused.value.reason is RefusalReason.BUSY
         scenario.kill(with_signal=signal.SIGCONT)
         # The engine carries out the late request and then its undoing, so the source can be published anew.
-        await until_answered(scenario, "slow")
-        await scenario.subscribe("a", "v")
+        await until_answered(lambda: scenario.publish("slow"))
+        await until_answered(lambda: scenario.subscribe("a", "v"))
         assert scenario.process_id() == process_id
         assert scenario.facts == []
 
@@ -101,7 +101,7 @@ async def test_requests_beyond_the_limit_are_refused_at_once_also_after_their_ca
         assert refused.value.reason is RefusalReason.BUSY
         scenario.kill(with_signal=signal.SIGCONT)
         await waiting[0]
-        await until_answered(scenario, "b")
+        await until_answered(lambda: scenario.publish("b"))
         assert scenario.facts == []
 
 
@@ -121,12 +121,12 @@ async def test_a_flood_of_large_offers_of_one_viewer_ends_nobody_elses_media() -
         assert (scenario.process_id(), scenario.facts) == (process_id, [])
 
 
-async def until_answered(scenario: Scenario, name: str) -> None:
-    """Publish a source, and try again while the engine is busy."""
+async def until_answered(request: Callable[[], Awaitable[object]]) -> None:
+    """Send a request to the engine, and send it again while the engine is busy."""
     async with asyncio.timeout(DEADLINE_SECONDS):
         while True:
             try:
-                await scenario.publish(name)
+                await request()
             except MediaRefusedError as error:
                 if error.reason is not RefusalReason.BUSY:
                     raise
@@ -227,7 +227,7 @@ from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from tests.media.rtc import offers
 
-TIMEOUTS = WorkerTimeouts(heartbeat_seconds=0.2, request_seconds=0.2, max_missed_heartbeats=10)
+TIMEOUTS = WorkerTimeouts(heartbeat_seconds=0.2, request_seconds=2, max_missed_heartbeats=10)
 
 async def main():
     pool = EnginePool(EngineSettings(), processes=1, timeouts=TIMEOUTS)

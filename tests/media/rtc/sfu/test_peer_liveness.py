@@ -5,12 +5,16 @@ import secrets
 import pytest
 
 from stagebook.media.port import CloseCause, Closed, Connected
+from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.rtp.rtcp import KeyframeRequest
 from stagebook.media.rtc.rtp.rtcp_writer import write_pli, write_receiver_report
 from tests.media.rtc.packets import rtp, vp8_delta, vp8_keyframe
 from tests.media.rtc.raw_peer import VIDEO_PAYLOAD_TYPE, RawPeer
 from tests.media.rtc.running_engine import SSRC, RunningEngine, running_engine, start_video, wait_until
 
+SETTINGS = EngineSettings(consent_timeout_seconds=100)
+SILENT_SECONDS = 60
+"""Long enough for the consent to send to end, and far from the end of the connection: the machine may be busy."""
 CLOSED_PUBLISHER = Closed(connection_id="p", cause=CloseCause.CONSENT_LOST)
 BINDING_INDICATION = b"\x00\x11\x00\x00\x21\x12\xa4\x42"
 """The header of a Binding indication without attributes; a transaction id follows."""
@@ -24,29 +28,29 @@ async def send_video(publisher: RawPeer, sequence: int, payload: bytes) -> None:
 
 
 async def elapse(engine: RunningEngine, peer: RawPeer, connection_id: str, datagram: bytes) -> None:
-    """Let 14 seconds pass for the forwarder, send it a datagram of the peer, and wait until it has received that."""
+    """Let SILENT_SECONDS pass, send the forwarder a datagram of the peer, and wait until it has received that."""
     entry = engine.forwarder._connections.get(connection_id)
     assert entry is not None
-    engine.skipped_seconds += 14
+    engine.skipped_seconds += SILENT_SECONDS
     sent_at = engine.forwarder._clock()
     await peer.send_datagram(datagram)
     await wait_until(lambda: entry.peer.ice.last_received_at >= sent_at, "the datagram")
 
 
 async def test_a_publisher_that_sends_media_and_no_checks_stays_connected() -> None:
-    async with running_engine() as engine:
+    async with running_engine(SETTINGS) as engine:
         publisher = await engine.publisher()
         for sequence in range(1, 5):
             assert publisher._outbound is not None
             packet = rtp(vp8_keyframe(), sequence=sequence, ssrc=SSRC, payload_type=VIDEO_PAYLOAD_TYPE)
             await elapse(engine, publisher, "p", publisher._outbound.protect(packet))
         assert CLOSED_PUBLISHER not in engine.facts
-        engine.skipped_seconds += 15.1
+        engine.skipped_seconds += 100.1
         await engine.wait_for(CLOSED_PUBLISHER)
 
 
 async def test_a_viewer_that_sends_reports_and_no_checks_stays_connected_and_receives_media() -> None:
-    async with running_engine() as engine:
+    async with running_engine(SETTINGS) as engine:
         publisher, viewer = await engine.publisher(), await engine.viewer()
         await start_video(engine, publisher, viewer)
         assert viewer._outbound is not None
@@ -58,7 +62,7 @@ async def test_a_viewer_that_sends_reports_and_no_checks_stays_connected_and_rec
 
 
 async def test_a_viewer_that_sends_only_indications_stays_connected_and_is_sent_nothing_without_consent() -> None:
-    async with running_engine() as engine:
+    async with running_engine(SETTINGS) as engine:
         publisher, viewer = await engine.publisher(), await engine.viewer()
         first = await start_video(engine, publisher, viewer)
         for _ in range(3):
