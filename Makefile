@@ -23,7 +23,7 @@ LOWEST_TESTS := $(addprefix tests/,book cli config storage server/http api/watch
 # The tests start many servers. Without cached bytecode each one compiles its modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run demo test test-client test-console test-examples test-livekit test-network test-package test-recording test-sdk test-site test-slow test-lowest test-all audit constraints package check format bench simulate fuzz soak conformance console-vendor screenshots layout-pictures site site-serve clean
+.PHONY: run demo test test-client test-console test-examples test-livekit test-network test-package test-recording test-sdk test-servers test-site test-slow test-lowest test-all audit constraints package check format bench simulate fuzz soak conformance console-vendor screenshots layout-pictures site site-serve clean
 
 run: $(VENV)/.run
 	@$(BIN)/stagebook serve $(ARGS)
@@ -46,9 +46,14 @@ test-console: $(VENV)/.dev
 test-examples: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/e2e/examples -m examples $(ARGS)
 
-# A real LiveKit server as the media engine, and the history of one; then the tests of participants and browsers with it. Go
-# builds the server first, once. The tests mostly wait: LiveKit takes 15 s to give a peer up.
-test-livekit: $(VENV)/.dev
+# Servers that no package has, for test-livekit and test-recording. Go builds them once. A build in the middle of a test
+# would take the processor from others, which wait for real time.
+test-servers: $(VENV)/.dev
+	@$(BIN)/python -m tests.go_programs
+
+# A real LiveKit server as the media engine, and the history of one; then the tests of participants and browsers with it.
+# The tests mostly wait: LiveKit takes 15 s to give a peer up.
+test-livekit: test-servers
 	$(BIN)/python -m pytest tests/e2e/livekit -m livekit --numprocesses 2 --dist loadfile $(ARGS)
 	$(BIN)/python -m pytest -p tests.e2e.livekit.engine_plugin tests/e2e/participants tests/e2e/browser \
 	--numprocesses 4 --dist loadfile $(ARGS)
@@ -58,7 +63,7 @@ test-network: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/network -m network --numprocesses 2 --dist loadfile $(ARGS)
 
 # Recordings and compositions: real publishers, players, encoders and an S3 server.
-test-recording: $(VENV)/.dev
+test-recording: test-servers
 	$(BIN)/python -m pytest -m recording tests/e2e/recording tests/storage --numprocesses 2 --dist loadfile $(ARGS)
 
 # All versions of Amazon's Web Broadcast SDK that are tested, in Chromium.

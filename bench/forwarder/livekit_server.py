@@ -35,7 +35,7 @@ from bench.forwarder.livekit_messages import (
     write_subscription,
 )
 from bench.forwarder.running_peers import PeersProcess
-from tests.e2e.livekit.livekit_build import built_program
+from tests.go_programs import LIVEKIT
 
 _KEY: Final = "bench"
 _SECRET: Final = "a secret of the benchmark's own server"  # noqa: S105 - it lives as long as the measurement
@@ -48,9 +48,7 @@ _TRACKS: Final = 2
 def livekit_binary() -> str | None:
     """The path of LiveKit's server; None if it is not installed."""
     named = os.environ.get("STAGEBOOK_BENCH_LIVEKIT") or shutil.which("livekit-server")
-    if named is None and built_program().exists():
-        return str(built_program())
-    return named
+    return str(LIVEKIT.path) if named is None and LIVEKIT.path.exists() else named
 
 
 class LiveKitServer(ForwardingServer):

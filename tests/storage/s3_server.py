@@ -1,7 +1,6 @@
-"""A real S3 server for tests: versitygw, which keeps buckets in a folder. It is built once by `go install`."""
+"""A real S3 server for tests: versitygw, which keeps buckets in a folder."""
 
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -9,32 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from stagebook.storage.storage_settings import S3Storage
+from tests.go_programs import S3_SERVER, required
 
-VERSION = "v1.8.0"
-MODULE = f"github.com/versity/versitygw/cmd/versitygw@{VERSION}"
 REGION = "us-west-2"
 ROOT_KEY = "rootaccesskey"
 ROOT_SECRET = "rootsecretaccesskey"
 START_SECONDS = 30.0
-
-
-def s3_program() -> Path:
-    """Return the program of the server; build it if it is not there. Skips the test without Go."""
-    cache = (
-        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stagebook-tests" / f"versitygw-{VERSION}"
-    )
-    program = cache / "versitygw"
-    if program.exists():
-        return program
-    go = shutil.which("go")
-    if go is None:
-        pytest.skip("needs Go, which builds the S3 server versitygw")
-    cache.mkdir(parents=True, exist_ok=True)
-    subprocess.run((go, "install", MODULE), check=True, env={**os.environ, "GOBIN": str(cache)}, timeout=900)
-    return program
 
 
 class S3Server:
@@ -104,7 +84,7 @@ class S3Server:
 @contextmanager
 def running_s3_server(folder: Path) -> Iterator[S3Server]:
     """Run a server with its buckets below `folder`."""
-    program = s3_program()
+    program = required(S3_SERVER)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

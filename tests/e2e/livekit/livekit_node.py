@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 from stagebook.media.livekit.livekit_access import LiveKitKey
-from tests.e2e.livekit.livekit_build import livekit_program
+from tests.go_programs import LIVEKIT, required
 
 KEY: Final = LiveKitKey(key="test", secret="the secret of the LiveKit servers of the tests")
 START_SECONDS: Final = 30.0
@@ -116,7 +116,7 @@ class RedisServer:
 @contextmanager
 def running_node(folder: Path, *, webhook_url: str) -> Iterator[LiveKitNode]:
     """Run one node without Redis."""
-    node = LiveKitNode(livekit_program(), folder, webhook_url=webhook_url)
+    node = LiveKitNode(required(LIVEKIT), folder, webhook_url=webhook_url)
     try:
         node.start()
         yield node
@@ -129,7 +129,7 @@ def running_cluster(
     folder: Path, *, webhook_url: str, nodes: int = 2
 ) -> Iterator[tuple[list[LiveKitNode], RedisServer]]:
     """Run several nodes and their Redis."""
-    program = livekit_program()
+    program = required(LIVEKIT)
     with ExitStack() as started:
         redis = RedisServer()
         started.callback(redis.kill)
