@@ -13,11 +13,11 @@ ACTIVE = models.ParticipantInfo.State.ACTIVE
 
 
 class FakeLiveKit:
-    """Answers the calls that the history makes. `rooms` and `people` are what it has, `calls` what it was asked."""
+    """Answers the calls of the history. `rooms` and `participants` are its state, `calls` the calls it has received."""
 
     def __init__(self) -> None:
         self.rooms: dict[str, models.Room] = {}
-        self.people: dict[str, dict[str, models.ParticipantInfo]] = {}
+        self.participants: dict[str, dict[str, models.ParticipantInfo]] = {}
         self.calls: list[str] = []
         self.is_down = False
 
@@ -27,27 +27,27 @@ class FakeLiveKit:
 
     def open(self, name: str, sid: str, *, created_ms: int = 1) -> models.Room:
         self.rooms[name] = models.Room(sid=sid, name=name, creation_time_ms=created_ms)
-        self.people[name] = {}
+        self.participants[name] = {}
         return self.rooms[name]
 
     def close(self, name: str) -> None:
-        del self.rooms[name], self.people[name]
+        del self.rooms[name], self.participants[name]
 
     def enter(self, name: str, sid: str, identity: str, *, joined_ms: int = 1, tracks: int = 0) -> WebhookEvent:
         """Let a participant enter a room; return the webhook about it."""
-        told = models.ParticipantInfo(sid=sid, identity=identity, state=ACTIVE, joined_at_ms=joined_ms)
-        told.tracks.extend(models.TrackInfo(sid=f"TR_{sid}{number}") for number in range(tracks))
-        self.people[name][sid] = told
-        return self.webhook("participant_joined", name, told)
+        info = models.ParticipantInfo(sid=sid, identity=identity, state=ACTIVE, joined_at_ms=joined_ms)
+        info.tracks.extend(models.TrackInfo(sid=f"TR_{sid}{number}") for number in range(tracks))
+        self.participants[name][sid] = info
+        return self.webhook("participant_joined", name, info)
 
     def leave(self, name: str, sid: str, *, reason: int = models.DisconnectReason.CLIENT_INITIATED) -> WebhookEvent:
         """Let a participant leave; return the webhook about it."""
-        told = self.people[name].pop(sid)
-        told.disconnect_reason = reason  # type: ignore[assignment]  # a number of the enumeration
-        return self.webhook("participant_left", name, told)
+        info = self.participants[name].pop(sid)
+        info.disconnect_reason = reason  # type: ignore[assignment]  # a number of the enumeration
+        return self.webhook("participant_left", name, info)
 
-    def webhook(self, event: str, name: str, told: models.ParticipantInfo | None = None) -> WebhookEvent:
-        return WebhookEvent(event=event, room=self.rooms[name], participant=told, id=f"EV_{len(self.calls)}")
+    def webhook(self, event: str, name: str, info: models.ParticipantInfo | None = None) -> WebhookEvent:
+        return WebhookEvent(event=event, room=self.rooms[name], participant=info, id=f"EV_{len(self.calls)}")
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """Answer a call."""
@@ -59,13 +59,13 @@ class FakeLiveKit:
             return _protobuf(room.ListRoomsResponse(rooms=list(self.rooms.values())))
         if method == "ListParticipants":
             asked = room.ListParticipantsRequest.FromString(request.content)
-            people = self.people.get(asked.room, {})
-            return _protobuf(room.ListParticipantsResponse(participants=list(people.values())))
+            participants = self.participants.get(asked.room, {})
+            return _protobuf(room.ListParticipantsResponse(participants=list(participants.values())))
         assert method == "RemoveParticipant"
         removed = room.RoomParticipantIdentity.FromString(request.content)
-        people = self.people[removed.room]
-        for sid in [sid for sid, told in people.items() if told.identity == removed.identity]:
-            del people[sid]
+        participants = self.participants[removed.room]
+        for sid in [sid for sid, info in participants.items() if info.identity == removed.identity]:
+            del participants[sid]
         return _protobuf(room.RemoveParticipantResponse())
 
 

@@ -21,7 +21,7 @@ NOW_MS = 1_700_000_000_000
 
 
 class RecordedRooms:
-    """The book, a clock, and the machine that writes the book. It implements `PastRooms`."""
+    """The book, a clock, and the machine that writes the book. It implements `RoomReader`."""
 
     def __init__(self, *, max_rooms: int = 100, max_participants: int = 100) -> None:
         self.now_ms = NOW_MS
@@ -35,7 +35,7 @@ class RecordedRooms:
         self.events: dict[tuple[str, str], list[tuple[int, Event]]] = {}
         self.limits: list[str] = []
         self.machine = RoomMachine(
-            self, max_rooms=max_rooms, max_participants=max_participants, on_full=self.limits.append
+            self, max_rooms=max_rooms, max_participants=max_participants, on_limit=self.limits.append
         )
 
     def stage_of(self, room_name: str) -> tuple[str, Stage | None]:

@@ -6,17 +6,17 @@ from livekit.protocol.webhook import WebhookEvent
 
 from stagebook.livekit_history.livekit_messages import (
     MAX_ATTRIBUTES_SIZE_BYTES,
-    polled_people,
+    polled_participants,
     rooms_listed,
     webhook_fact,
 )
 from stagebook.livekit_history.room_facts import (
-    Arrived,
-    Departed,
     ObservedRoom,
+    ParticipantJoined,
+    ParticipantLeft,
     RoomFinished,
     RoomStarted,
-    TrackStarted,
+    TrackPublished,
 )
 from stagebook.stage.events import Cause
 
@@ -25,13 +25,13 @@ ROOM = models.Room(sid="RM_aaaaaaaaaaaa", name="lobby", creation_time=1_600_000_
 Info = models.ParticipantInfo
 
 
-def told(event: str, participant: Info | None = None, *, created_at: int = 0) -> WebhookEvent:
+def webhook(event: str, participant: Info | None = None, *, created_at: int = 0) -> WebhookEvent:
     return WebhookEvent(event=event, room=ROOM, participant=participant, created_at=created_at)
 
 
-def arrived(participant: Info) -> Arrived:
-    fact = webhook_fact(told("participant_joined", participant), now_ms=NOW_MS)
-    assert isinstance(fact, Arrived)
+def arrived(participant: Info) -> ParticipantJoined:
+    fact = webhook_fact(webhook("participant_joined", participant), now_ms=NOW_MS)
+    assert isinstance(fact, ParticipantJoined)
     return fact
 
 
@@ -49,9 +49,9 @@ def test_a_participant_is_described_by_its_attributes() -> None:
         )
     )
     assert fact.room == ObservedRoom(name="lobby", sid="RM_aaaaaaaaaaaa", created_ms=1_600_000_000_123)
-    assert fact.person.identity == "ann"
-    assert fact.person.joined_ms == 1_650_000_000_000
-    assert fact.person.attributes == {
+    assert fact.participant.identity == "ann"
+    assert fact.participant.joined_ms == 1_650_000_000_000
+    assert fact.participant.attributes == {
         "livekit.name": "Ann",
         "livekit.kind": "SIP",
         "livekit.hidden": "true",
@@ -62,7 +62,7 @@ def test_a_participant_is_described_by_its_attributes() -> None:
 
 def test_attributes_are_kept_as_far_as_they_fit() -> None:
     attributes = {"a": "x" * MAX_ATTRIBUTES_SIZE_BYTES, "b\0": "é\0" * 10, "c": "y" * 900}
-    kept = arrived(Info(sid="PA_1", identity="ann", attributes=attributes, metadata="z" * 900)).person.attributes
+    kept = arrived(Info(sid="PA_1", identity="ann", attributes=attributes, metadata="z" * 900)).participant.attributes
     assert kept == {"b": "é" * 10, "c": "y" * 900}
 
 
@@ -75,8 +75,8 @@ def test_attributes_are_kept_as_far_as_they_fit() -> None:
     ],
 )
 def test_recorders_are_no_participants(participant: Info) -> None:
-    assert webhook_fact(told("participant_joined", participant), now_ms=NOW_MS) is None
-    assert polled_people([participant]) == []
+    assert webhook_fact(webhook("participant_joined", participant), now_ms=NOW_MS) is None
+    assert polled_participants([participant]) == []
 
 
 @pytest.mark.parametrize(
@@ -92,14 +92,14 @@ def test_recorders_are_no_participants(participant: Info) -> None:
 )
 def test_the_cause_of_left_follows_from_the_reason(reason: str, cause: Cause) -> None:
     participant = Info(sid="PA_1", disconnect_reason=reason)
-    fact = webhook_fact(told("participant_left", participant), now_ms=NOW_MS)
-    assert isinstance(fact, Departed)
+    fact = webhook_fact(webhook("participant_left", participant), now_ms=NOW_MS)
+    assert isinstance(fact, ParticipantLeft)
     assert (fact.cause, fact.reason, fact.was_connected) == (cause, reason, True)
 
 
 def test_an_aborted_connection_was_not_connected() -> None:
-    fact = webhook_fact(told("participant_connection_aborted", Info(sid="PA_1")), now_ms=NOW_MS)
-    assert isinstance(fact, Departed)
+    fact = webhook_fact(webhook("participant_connection_aborted", Info(sid="PA_1")), now_ms=NOW_MS)
+    assert isinstance(fact, ParticipantLeft)
     assert not fact.was_connected
 
 
@@ -114,19 +114,19 @@ def test_an_aborted_connection_was_not_connected() -> None:
     ],
 )
 def test_an_event_is_as_late_as_its_second_and_the_present_allow(created_at: int, at_ms: int) -> None:
-    fact = webhook_fact(told("room_finished", created_at=created_at), now_ms=NOW_MS)
+    fact = webhook_fact(webhook("room_finished", created_at=created_at), now_ms=NOW_MS)
     assert isinstance(fact, RoomFinished)
     assert fact.at_ms == at_ms
 
 
 def test_other_webhooks_are_read_or_ignored() -> None:
-    assert isinstance(webhook_fact(told("room_started"), now_ms=NOW_MS), RoomStarted)
-    event = told("track_published", Info(sid="PA_1", identity="ann"))
+    assert isinstance(webhook_fact(webhook("room_started"), now_ms=NOW_MS), RoomStarted)
+    event = webhook("track_published", Info(sid="PA_1", identity="ann"))
     event.track.sid = "TR_1"
     fact = webhook_fact(event, now_ms=NOW_MS)
-    assert isinstance(fact, TrackStarted)
-    assert (fact.track_sid, fact.person.attributes) == ("TR_1", None)
-    assert webhook_fact(told("of a later version", Info(sid="PA_1")), now_ms=NOW_MS) is None
+    assert isinstance(fact, TrackPublished)
+    assert (fact.track_sid, fact.participant.attributes) == ("TR_1", None)
+    assert webhook_fact(webhook("of a later version", Info(sid="PA_1")), now_ms=NOW_MS) is None
     assert webhook_fact(WebhookEvent(event="egress_started"), now_ms=NOW_MS) is None
 
 
@@ -137,7 +137,7 @@ def test_a_poll_tells_who_is_there_with_which_tracks() -> None:
         Info(sid="PA_2", state=state.JOINING),
         Info(sid="PA_3", state=state.DISCONNECTED),
     ]
-    assert [(each.person.sid, each.is_active, each.track_sids) for each in polled_people(answer)] == [
+    assert [(each.participant.sid, each.is_active, each.track_sids) for each in polled_participants(answer)] == [
         ("PA_1", True, {"TR_1"}),
         ("PA_2", False, frozenset()),
     ]

@@ -76,8 +76,8 @@ async def test_webhooks_write_sessions_participants_and_events(tmp_path: Path, l
     async with watching(tmp_path, livekit) as watch:
         await watch.history.poll()
         await watch.history.on_webhook(livekit.enter("lobby", ANN, "ann"))
-        told = models.ParticipantInfo(sid=ANN, identity="ann")
-        published = livekit.webhook("track_published", "lobby", told)
+        info = models.ParticipantInfo(sid=ANN, identity="ann")
+        published = livekit.webhook("track_published", "lobby", info)
         published.track.sid = "TR_1"
         await watch.history.on_webhook(published)
         stage = watch.harness.manager.stages.find(ARN)
@@ -123,7 +123,7 @@ async def test_a_poll_repairs_what_webhooks_lost(tmp_path: Path, livekit: FakeLi
         livekit.enter("lobby", ANN, "ann", tracks=1)
         await watch.poll()
         assert watch.names(ANN) == ["JOINED", "PUBLISH_STARTED"]
-        livekit.people["lobby"][ANN].ClearField("tracks")
+        livekit.participants["lobby"][ANN].ClearField("tracks")
         await watch.poll()
         livekit.leave("lobby", ANN)
         await watch.poll()
@@ -207,7 +207,7 @@ async def test_disconnect_participant_removes_it_from_the_room(tmp_path: Path, l
         await watch.harness.manager.stages.disconnect_participant(
             stage_arn=ARN, participant_id="annannannann", reason="rude"
         )
-        assert livekit.people["lobby"] == {}
+        assert livekit.participants["lobby"] == {}
         await watch.harness.manager.stages.disconnect_participant(stage_arn=ARN, participant_id="unknown", reason="")
         assert livekit.calls.count("RemoveParticipant") == 1
 

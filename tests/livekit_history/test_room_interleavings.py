@@ -7,18 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagebook.livekit_history.room_facts import (
-    Arrived,
-    Departed,
-    ObservedPerson,
+    ObservedParticipant,
     ObservedRoom,
-    PolledPerson,
+    ParticipantJoined,
+    ParticipantLeft,
+    PolledParticipant,
     RoomFact,
     RoomFinished,
     RoomPolled,
     RoomsListed,
     RoomStarted,
-    TrackStarted,
-    TrackStopped,
+    TrackPublished,
+    TrackUnpublished,
 )
 from stagebook.livekit_history.room_ids import participant_id_of, session_id_of_room
 from stagebook.livekit_history.room_machine import SETTLED_MS
@@ -31,10 +31,10 @@ NAMES = ("lobby", "studio")
 
 @dataclass
 class TrueRoom:
-    """One life of a room as LiveKit knows it: the tracks of those who are in it."""
+    """A room session as LiveKit has it: the participants and their tracks."""
 
-    told: ObservedRoom
-    people: dict[str, tuple[ObservedPerson, set[str]]] = field(default_factory=dict)
+    observed: ObservedRoom
+    participants: dict[str, tuple[ObservedParticipant, set[str]]] = field(default_factory=dict)
 
 
 class LiveKitModel:
@@ -45,8 +45,8 @@ class LiveKitModel:
         self._skew_ms = skew_ms
         self._count = 0
         self.rooms: dict[str, TrueRoom] = {}
-        self.lives: list[TrueRoom] = []
-        self.everybody: dict[tuple[str, str], ObservedPerson] = {}
+        self.sessions: list[TrueRoom] = []
+        self.everybody: dict[tuple[str, str], ObservedParticipant] = {}
 
     def _sid(self, prefix: str) -> str:
         self._count += 1
@@ -58,54 +58,58 @@ class LiveKitModel:
         name = self._random.choice(NAMES)
         room = self.rooms.get(name)
         if room is None:
-            room = TrueRoom(told=ObservedRoom(name=name, sid=self._sid("RM"), created_ms=at_ms))
+            room = TrueRoom(observed=ObservedRoom(name=name, sid=self._sid("RM"), created_ms=at_ms))
             self.rooms[name] = room
-            self.lives.append(room)
-            return [RoomStarted(room=room.told, at_ms=at_ms)]
+            self.sessions.append(room)
+            return [RoomStarted(room=room.observed, at_ms=at_ms)]
         choice = self._random.random()
-        if choice < 0.4 or not room.people:
+        if choice < 0.4 or not room.participants:
             return [self._join(room, at_ms)]
         if choice < 0.5:
             return self._finish(name, room, at_ms)
-        sid = self._random.choice(sorted(room.people))
+        sid = self._random.choice(sorted(room.participants))
         if choice < 0.7:
             return [self._leave(room, sid, at_ms)]
         return [self._track(room, sid, at_ms)]
 
     def _join(self, room: TrueRoom, at_ms: int) -> RoomFact:
-        person = ObservedPerson(sid=self._sid("PA"), identity="somebody", attributes={"a": "b"}, joined_ms=at_ms)
-        room.people[person.sid] = (person, set())
-        self.everybody[room.told.sid, person.sid] = person
-        return Arrived(room=room.told, person=person, at_ms=at_ms)
+        participant = ObservedParticipant(
+            sid=self._sid("PA"), identity="somebody", attributes={"a": "b"}, joined_ms=at_ms
+        )
+        room.participants[participant.sid] = (participant, set())
+        self.everybody[room.observed.sid, participant.sid] = participant
+        return ParticipantJoined(room=room.observed, participant=participant, at_ms=at_ms)
 
     def _leave(self, room: TrueRoom, sid: str, at_ms: int) -> RoomFact:
-        person, _ = room.people.pop(sid)
-        return Departed(room=room.told, person=person, at_ms=at_ms, cause=Cause.CLIENT, reason="", was_connected=True)
+        participant, _ = room.participants.pop(sid)
+        return ParticipantLeft(
+            room=room.observed, participant=participant, at_ms=at_ms, cause=Cause.CLIENT, reason="", was_connected=True
+        )
 
     def _track(self, room: TrueRoom, sid: str, at_ms: int) -> RoomFact:
-        person, tracks = room.people[sid]
+        participant, tracks = room.participants[sid]
         # Such a webhook names the participant alone, and some versions of LiveKit leave out when the room was created.
-        bare = ObservedPerson(sid=person.sid, identity=person.identity)
-        told = ObservedRoom(name=room.told.name, sid=room.told.sid)
+        bare = ObservedParticipant(sid=participant.sid, identity=participant.identity)
+        observed = ObservedRoom(name=room.observed.name, sid=room.observed.sid)
         if tracks and self._random.random() < 0.5:
-            return TrackStopped(room=told, person=bare, track_sid=tracks.pop(), at_ms=at_ms)
+            return TrackUnpublished(room=observed, participant=bare, track_sid=tracks.pop(), at_ms=at_ms)
         tracks.add(self._sid("TR"))
-        return TrackStarted(room=told, person=bare, track_sid=max(tracks), at_ms=at_ms)
+        return TrackPublished(room=observed, participant=bare, track_sid=max(tracks), at_ms=at_ms)
 
     def _finish(self, name: str, room: TrueRoom, at_ms: int) -> list[RoomFact]:
         del self.rooms[name]
-        left = [self._leave(room, sid, at_ms) for sid in sorted(room.people)]
-        return [*left, RoomFinished(room=room.told, at_ms=at_ms, cause=Cause.CLIENT, reason="")]
+        left = [self._leave(room, sid, at_ms) for sid in sorted(room.participants)]
+        return [*left, RoomFinished(room=room.observed, at_ms=at_ms, cause=Cause.CLIENT, reason="")]
 
     def answers(self, now_ms: int) -> list[RoomFact]:
         """The answers to a poll of all rooms."""
-        listed = RoomsListed(rooms=[room.told for room in self.rooms.values()], began_ms=now_ms)
+        listed = RoomsListed(rooms=[room.observed for room in self.rooms.values()], began_ms=now_ms)
         polled = [
             RoomPolled(
-                room=room.told,
-                people=[
-                    PolledPerson(person=person, track_sids=frozenset(tracks), is_active=True)
-                    for person, tracks in room.people.values()
+                room=room.observed,
+                participants=[
+                    PolledParticipant(participant=participant, track_sids=frozenset(tracks), is_active=True)
+                    for participant, tracks in room.participants.values()
                 ],
                 began_ms=now_ms,
             )
@@ -146,9 +150,9 @@ def play(randomness: random.Random, *, skew_ms: int) -> tuple[LiveKitModel, Reco
 def test_after_a_poll_each_history_is_whole(seed: int, skew_ms: int) -> None:
     livekit, rooms = play(random.Random(seed), skew_ms=skew_ms)
     present = {
-        (session_id_of_room(room.told.sid), participant_id_of(sid)): bool(tracks)
+        (session_id_of_room(room.observed.sid), participant_id_of(sid)): bool(tracks)
         for room in livekit.rooms.values()
-        for sid, (_, tracks) in room.people.items()
+        for sid, (_, tracks) in room.participants.items()
     }
     known = {(session_id_of_room(room), participant_id_of(sid)) for room, sid in livekit.everybody}
     assert set(rooms.events) <= known
@@ -167,11 +171,11 @@ def test_after_a_poll_each_history_is_whole(seed: int, skew_ms: int) -> None:
         assert record.first_join_ms == history[0][0]
         assert record.published is (started in names)
     open_sessions = {session for (_, session), (_, end_ms) in rooms.spans.items() if end_ms is None}
-    assert open_sessions <= {session_id_of_room(room.told.sid) for room in livekit.rooms.values()}
+    assert open_sessions <= {session_id_of_room(room.observed.sid) for room in livekit.rooms.values()}
     assert open_sessions >= {session for session, _ in present}
-    assert rooms.machine.people.count == len(present)
-    assert rooms.machine.people.publishers == sum(present.values())
-    assert sum(life.publishers for life in rooms.machine.lives.values()) == sum(present.values())
+    assert rooms.machine.participants.count == len(present)
+    assert rooms.machine.participants.publishers == sum(present.values())
+    assert sum(session.publishers for session in rooms.machine.sessions.values()) == sum(present.values())
 
 
 @given(seed=st.integers(0, 2**32))
@@ -187,5 +191,5 @@ def test_without_losses_all_that_happened_is_recorded(seed: int) -> None:
         (session_id_of_room(room), participant_id_of(sid)) for room, sid in livekit.everybody
     }
     ended = {span for span in rooms.spans.values() if span[1] is not None}
-    assert len(ended) <= len(livekit.lives)
+    assert len(ended) <= len(livekit.sessions)
     assert all(start_ms >= NOW_MS for start_ms, _ in rooms.spans.values())

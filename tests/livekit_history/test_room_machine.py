@@ -1,17 +1,17 @@
-"""Single observations of rooms: what each leads to, and what is old, too much, or of an earlier life."""
+"""Single observations of rooms: the changes of each, and what is late, above a limit, or of an earlier room session."""
 
 from stagebook.livekit_history.room_facts import (
-    Arrived,
-    Departed,
-    ObservedPerson,
+    ObservedParticipant,
     ObservedRoom,
-    PolledPerson,
+    ParticipantJoined,
+    ParticipantLeft,
+    PolledParticipant,
     RoomFinished,
     RoomPolled,
     RoomsListed,
     RoomStarted,
-    TrackStarted,
-    TrackStopped,
+    TrackPublished,
+    TrackUnpublished,
 )
 from stagebook.livekit_history.room_ids import session_id_of_room
 from stagebook.livekit_history.room_machine import SETTLED_MS
@@ -22,29 +22,33 @@ from tests.livekit_history.recorded_rooms import NOW_MS, RecordedRooms
 ROOM = ObservedRoom(name="lobby", sid="RM_aaaaaaaaaaaa", created_ms=NOW_MS - 100_000)
 LATER_ROOM = ObservedRoom(name="lobby", sid="RM_bbbbbbbbbbbb", created_ms=NOW_MS - 50_000)
 SESSION, LATER_SESSION = "st-Laaaaaaaaaaaa", "st-Lbbbbbbbbbbbb"
-ANN = ObservedPerson(sid="PA_annannannann", identity="ann", attributes={"team": "red"}, joined_ms=NOW_MS - 5_000)
-BARE_ANN = ObservedPerson(sid=ANN.sid, identity="ann")
+ANN = ObservedParticipant(sid="PA_annannannann", identity="ann", attributes={"team": "red"}, joined_ms=NOW_MS - 5_000)
+BARE_ANN = ObservedParticipant(sid=ANN.sid, identity="ann")
 ANN_ID = "annannannann"
 
 
-def arrives(room: ObservedRoom = ROOM, person: ObservedPerson = ANN) -> Arrived:
-    return Arrived(room=room, person=person, at_ms=NOW_MS)
+def arrives(room: ObservedRoom = ROOM, participant: ObservedParticipant = ANN) -> ParticipantJoined:
+    return ParticipantJoined(room=room, participant=participant, at_ms=NOW_MS)
 
 
-def departs(room: ObservedRoom = ROOM, *, was_connected: bool = True, reason: str = "CLIENT_INITIATED") -> Departed:
-    return Departed(room=room, person=ANN, at_ms=NOW_MS, cause=Cause.CLIENT, reason=reason, was_connected=was_connected)
+def departs(
+    room: ObservedRoom = ROOM, *, was_connected: bool = True, reason: str = "CLIENT_INITIATED"
+) -> ParticipantLeft:
+    return ParticipantLeft(
+        room=room, participant=ANN, at_ms=NOW_MS, cause=Cause.CLIENT, reason=reason, was_connected=was_connected
+    )
 
 
 def finished(room: ObservedRoom = ROOM) -> RoomFinished:
     return RoomFinished(room=room, at_ms=NOW_MS, cause=Cause.CLIENT, reason="the room has ended")
 
 
-def polled(rooms: RecordedRooms, *people: PolledPerson, room: ObservedRoom = ROOM) -> RoomPolled:
-    return RoomPolled(room=room, people=people, began_ms=rooms.now_ms)
+def polled(rooms: RecordedRooms, *participants: PolledParticipant, room: ObservedRoom = ROOM) -> RoomPolled:
+    return RoomPolled(room=room, participants=participants, began_ms=rooms.now_ms)
 
 
-def here(*tracks: str, is_active: bool = True) -> PolledPerson:
-    return PolledPerson(person=ANN, track_sids=frozenset(tracks), is_active=is_active)
+def here(*tracks: str, is_active: bool = True) -> PolledParticipant:
+    return PolledParticipant(participant=ANN, track_sids=frozenset(tracks), is_active=is_active)
 
 
 def test_nothing_is_recorded_of_a_room_that_nobody_enters() -> None:
@@ -98,21 +102,21 @@ def test_an_aborted_connection_of_a_participant_that_joined_is_its_end() -> None
 def test_a_publication_lasts_from_the_first_track_to_the_last() -> None:
     rooms = RecordedRooms()
     for sid in ("TR_1", "TR_2"):
-        rooms.observe(TrackStarted(room=ROOM, person=BARE_ANN, track_sid=sid, at_ms=NOW_MS))
+        rooms.observe(TrackPublished(room=ROOM, participant=BARE_ANN, track_sid=sid, at_ms=NOW_MS))
     rooms.observe(arrives())
     record = rooms.records[SESSION, ANN_ID]
     assert (record.attributes, record.protocol) == ({"team": "red"}, ParticipantProtocol.WHIP)
     for sid in ("TR_1", "TR_2"):
-        rooms.observe(TrackStopped(room=ROOM, person=BARE_ANN, track_sid=sid, at_ms=NOW_MS))
-    rooms.observe(TrackStarted(room=ROOM, person=BARE_ANN, track_sid="TR_1", at_ms=NOW_MS))
+        rooms.observe(TrackUnpublished(room=ROOM, participant=BARE_ANN, track_sid=sid, at_ms=NOW_MS))
+    rooms.observe(TrackPublished(room=ROOM, participant=BARE_ANN, track_sid="TR_1", at_ms=NOW_MS))
     assert rooms.names(SESSION, ANN_ID) == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED"]
 
 
 def test_how_an_ingress_is_published_is_not_known() -> None:
     rooms = RecordedRooms()
-    ingress = ObservedPerson(sid=ANN.sid, identity="obs", attributes={}, is_ingress=True)
-    rooms.observe(arrives(person=ingress))
-    rooms.observe(TrackStarted(room=ROOM, person=BARE_ANN, track_sid="TR_1", at_ms=NOW_MS))
+    ingress = ObservedParticipant(sid=ANN.sid, identity="obs", attributes={}, is_ingress=True)
+    rooms.observe(arrives(participant=ingress))
+    rooms.observe(TrackPublished(room=ROOM, participant=BARE_ANN, track_sid="TR_1", at_ms=NOW_MS))
     record = rooms.records[SESSION, ANN_ID]
     assert (record.published, record.protocol) == (True, ParticipantProtocol.UNKNOWN)
 
@@ -130,7 +134,7 @@ def test_an_unfinished_join_is_none() -> None:
 def test_a_poll_does_not_overrule_a_webhook_of_the_same_moment() -> None:
     rooms = RecordedRooms()
     rooms.observe(arrives())
-    rooms.observe(TrackStarted(room=ROOM, person=BARE_ANN, track_sid="TR_1", at_ms=NOW_MS))
+    rooms.observe(TrackPublished(room=ROOM, participant=BARE_ANN, track_sid="TR_1", at_ms=NOW_MS))
     rooms.now_ms += SETTLED_MS - 1
     assert rooms.observe(polled(rooms)) == []
     assert rooms.observe(RoomsListed(rooms=[], began_ms=rooms.now_ms)) == []
@@ -155,15 +159,15 @@ def test_an_earlier_life_that_was_never_seen_is_not_recorded_beside_a_later_one(
     rooms.observe(arrives(LATER_ROOM))
     assert rooms.observe(departs()) == []
     bare = ObservedRoom(name="lobby", sid="RM_cccccccccccc")
-    assert rooms.observe(TrackStarted(room=bare, person=BARE_ANN, track_sid="TR_1", at_ms=NOW_MS)) == []
+    assert rooms.observe(TrackPublished(room=bare, participant=BARE_ANN, track_sid="TR_1", at_ms=NOW_MS)) == []
     assert rooms.names(LATER_SESSION, ANN_ID) == ["JOINED"]
 
 
 def test_what_is_too_much_is_not_recorded() -> None:
     rooms = RecordedRooms(max_rooms=1, max_participants=1)
     rooms.observe(arrives())
-    other = ObservedPerson(sid="PA_bobbobbobbob", identity="bob")
-    assert rooms.observe(arrives(person=other)) == []
+    other = ObservedParticipant(sid="PA_bobbobbobbob", identity="bob")
+    assert rooms.observe(arrives(participant=other)) == []
     rooms.observe(departs())
     assert rooms.observe(arrives(ObservedRoom(name="other", sid="RM_other"), other)) == []
     assert rooms.limits == ["participants", "rooms"]
@@ -172,11 +176,11 @@ def test_what_is_too_much_is_not_recorded() -> None:
 def test_a_poll_that_tells_nothing_new_changes_nothing() -> None:
     rooms = RecordedRooms()
     rooms.observe(arrives())
-    rooms.observe(TrackStarted(room=ROOM, person=BARE_ANN, track_sid="TR_1", at_ms=NOW_MS))
+    rooms.observe(TrackPublished(room=ROOM, participant=BARE_ANN, track_sid="TR_1", at_ms=NOW_MS))
     rooms.now_ms += SETTLED_MS
     assert rooms.observe(polled(rooms, here("TR_1"))) == []
-    changed = ObservedPerson(sid=ANN.sid, identity="ann", attributes={"team": "blue"})
-    rooms.observe(polled(rooms, PolledPerson(person=changed, track_sids=frozenset({"TR_1"}), is_active=True)))
+    changed = ObservedParticipant(sid=ANN.sid, identity="ann", attributes={"team": "blue"})
+    rooms.observe(polled(rooms, PolledParticipant(participant=changed, track_sids=frozenset({"TR_1"}), is_active=True)))
     assert rooms.records[SESSION, ANN_ID].attributes == {"team": "blue"}
     assert rooms.names(SESSION, ANN_ID) == ["JOINED", "PUBLISH_STARTED"]
 
@@ -194,7 +198,7 @@ def test_a_room_that_goes_on_after_its_session_ended_has_another_session() -> No
     rooms.observe(polled(rooms, here()))
     second = session_id_of_room(ROOM.sid, part=2)
     assert rooms.names(second, ANN_ID) == ["JOINED"]
-    rooms.observe(TrackStarted(room=ROOM, person=BARE_ANN, track_sid="TR_1", at_ms=NOW_MS))
+    rooms.observe(TrackPublished(room=ROOM, participant=BARE_ANN, track_sid="TR_1", at_ms=NOW_MS))
     rooms.observe(departs())
     assert rooms.names(second, ANN_ID) == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
     rooms.observe(finished())

@@ -1,12 +1,11 @@
 """POST /livekit/webhook: the receiver of LiveKit's webhooks.
 
-Anybody can post here. A request counts only with a token that LiveKit has signed with the API secret, which also covers
-the body (`media.livekit.webhook_event`). LiveKit sends an event again if it gets no answer, and several nodes may send
-at the same time, so events come twice and in another order: each id counts once.
+Anybody can post here. A request is accepted only with a token that LiveKit has signed with the API secret, and that
+covers the body (`media.livekit.webhook_event`). LiveKit repeats an event without a response, and several nodes may send
+at the same time, so events can be duplicated and out of order: each id counts once.
 
-A media engine is told at once, and the answer comes before anything is done with the event: LiveKit keeps the others of
-the room back until then. A history is told before the answer, which says that the event is durable: LiveKit sends again
-what a crash loses.
+With LiveKit as the media engine, the response is sent before the event is handled: until then LiveKit holds back the
+other events of the room. In a history, the event is durable before the response: LiveKit repeats what a crash loses.
 """
 
 import asyncio
@@ -59,7 +58,7 @@ class LiveKitWebhooks:
         self._seen: OrderedDict[str, None] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 200 to an event of LiveKit, and 401 to anything else."""
+        """Respond with 200 to an event of LiveKit, and with an error to other requests."""
         try:
             response = await self._respond(scope, receive)
         except ClientDisconnectedError:
@@ -93,7 +92,7 @@ class LiveKitWebhooks:
         return HttpResponse(status=401, body=detail.encode())
 
     async def _take(self, event: WebhookEvent) -> HttpResponse:
-        """Hand an event on, in the next turn of the event loop, unless it has been here. One without an id counts."""
+        """Schedule the handling of an event, unless its id is a duplicate. An event without an id is handled always."""
         if event.id in self._seen:
             self.repeated += 1
             return HttpResponse(status=200)
@@ -107,9 +106,9 @@ class LiveKitWebhooks:
 
 
 class DurableWebhooks(LiveKitWebhooks):
-    """The path for a history: an event is answered when it is recorded.
+    """The path for a history: the response is sent when the event is recorded.
 
-    Ids are not remembered. An event that was recorded and not answered comes again, and the history knows what it has.
+    Ids are not stored. An event that was recorded without a response is repeated, and the history ignores duplicates.
     """
 
     def __init__(
@@ -119,7 +118,7 @@ class DurableWebhooks(LiveKitWebhooks):
         record: Callable[[WebhookEvent], Awaitable[None]],
         monotonic: Callable[[], float],
     ) -> None:
-        """`record` returns when an event is durable. It raises ServerBusyError to get the event again later."""
+        """`record` returns when an event is durable. It raises ServerBusyError if LiveKit shall repeat the event."""
         super().__init__(key, on_event=lambda _event: None, monotonic=monotonic)
         self._record = record
 

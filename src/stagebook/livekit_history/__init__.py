@@ -1,1 +1,1 @@
-"""The history of a LiveKit server that somebody else runs: its rooms as stages, their lives as sessions of the book."""
+"""The history of an external LiveKit server: rooms are recorded as stages, room sessions as stage sessions."""

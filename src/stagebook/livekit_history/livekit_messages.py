@@ -1,7 +1,7 @@
-"""LiveKit's messages as facts: webhooks, and the answers of its room service (livekit/protocol, livekit_*.proto).
+"""Conversion of LiveKit's webhooks and room service responses to facts (livekit/protocol, livekit_*.proto).
 
-Egress and other recorders are processes of the operator and take part in nothing, so they are left out. Everybody else
-is a participant, also agents, telephones, ingress and those whom the others do not see: the attributes say which.
+Egress and other recorders are processes of the operator, and are left out. All others are participants, including
+agents, SIP participants, ingress and hidden participants. The attributes say which kind a participant is.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,24 +11,24 @@ from livekit.protocol import models
 from livekit.protocol.webhook import WebhookEvent
 
 from stagebook.livekit_history.room_facts import (
-    Arrived,
-    Departed,
-    ObservedPerson,
+    ObservedParticipant,
     ObservedRoom,
-    PolledPerson,
+    ParticipantJoined,
+    ParticipantLeft,
+    PolledParticipant,
     RoomFact,
     RoomFinished,
     RoomsListed,
     RoomStarted,
-    TrackStarted,
-    TrackStopped,
+    TrackPublished,
+    TrackUnpublished,
 )
 from stagebook.stage.events import Cause
 
 MAX_ATTRIBUTES_SIZE_BYTES: Final = 1_024
 """Keys and values of a participant's attributes (API reference, CreateParticipantToken)."""
 LATEST_MS: Final = 2**42
-"""The year 2109. Later times are no times."""
+"""The year 2109. A later time is invalid and counts as unknown."""
 
 _CAUSES: Final[Mapping[str, Cause]] = {
     "CLIENT_INITIATED": Cause.CLIENT,
@@ -41,13 +41,13 @@ _CAUSES: Final[Mapping[str, Cause]] = {
     "USER_UNAVAILABLE": Cause.CLIENT,
     "USER_REJECTED": Cause.CLIENT,
 }
-"""The cause of LEFT by LiveKit's DisconnectReason. The others are those of a lost connection."""
+"""The cause of LEFT by LiveKit's DisconnectReason. All others have the cause PEER_LOST."""
 
 
 def webhook_fact(event: WebhookEvent, *, now_ms: int) -> RoomFact | None:
-    """Return what a webhook tells, None if it is about something else. `now_ms` is the present wall time.
+    """Return the fact of a webhook; None for an event that is not recorded. `now_ms` is the current wall time.
 
-    `created_at` has whole seconds, cut off. The event is taken for as late as that second and the present allow.
+    `created_at` has whole seconds, rounded down. The fact has the last millisecond of that second, at most `now_ms`.
     """
     if not event.room.sid or not event.room.name:
         return None
@@ -63,73 +63,73 @@ def webhook_fact(event: WebhookEvent, *, now_ms: int) -> RoomFact | None:
 
 
 def _participant_fact(event: WebhookEvent, room: ObservedRoom, at_ms: int) -> RoomFact | None:
-    told = event.participant
+    info = event.participant
     if event.event == "participant_joined":
-        return Arrived(room=room, person=_person(told), at_ms=at_ms)
+        return ParticipantJoined(room=room, participant=_participant(info), at_ms=at_ms)
     if event.event in {"participant_left", "participant_connection_aborted"}:
-        reason = _reason(told)
-        return Departed(
+        reason = _reason(info)
+        return ParticipantLeft(
             room=room,
-            person=_person(told),
+            participant=_participant(info),
             at_ms=at_ms,
             cause=_CAUSES.get(reason, Cause.PEER_LOST),
             reason=reason,
             was_connected=event.event == "participant_left",
         )
-    # These two name the participant by its sid and its identity alone.
-    person = ObservedPerson(sid=told.sid, identity=told.identity)
+    # Webhooks of tracks have only the sid and the identity of the participant.
+    participant = ObservedParticipant(sid=info.sid, identity=info.identity)
     if event.event == "track_published":
-        return TrackStarted(room=room, person=person, track_sid=event.track.sid, at_ms=at_ms)
+        return TrackPublished(room=room, participant=participant, track_sid=event.track.sid, at_ms=at_ms)
     if event.event == "track_unpublished":
-        return TrackStopped(room=room, person=person, track_sid=event.track.sid, at_ms=at_ms)
+        return TrackUnpublished(room=room, participant=participant, track_sid=event.track.sid, at_ms=at_ms)
     return None
 
 
 def rooms_listed(rooms: Iterable[models.Room], *, began_ms: int) -> RoomsListed:
-    """Return what ListRooms tells. `began_ms` is the monotonic time at which the call began."""
+    """Return the rooms in a response of ListRooms. `began_ms` is the monotonic time at which the call began."""
     return RoomsListed(rooms=[_room(room) for room in rooms if room.sid and room.name], began_ms=began_ms)
 
 
-def polled_people(answer: Iterable[models.ParticipantInfo]) -> list[PolledPerson]:
-    """Return what ListParticipants tells, without those who have left and without recorders."""
+def polled_participants(answer: Iterable[models.ParticipantInfo]) -> list[PolledParticipant]:
+    """Return the participants in a response of ListParticipants, without those that have left and without recorders."""
     return [
-        PolledPerson(
-            person=_person(told),
-            track_sids=frozenset(track.sid for track in told.tracks),
-            is_active=told.state == models.ParticipantInfo.State.ACTIVE,
+        PolledParticipant(
+            participant=_participant(info),
+            track_sids=frozenset(track.sid for track in info.tracks),
+            is_active=info.state == models.ParticipantInfo.State.ACTIVE,
         )
-        for told in answer
-        if told.sid and told.state != models.ParticipantInfo.State.DISCONNECTED and not _is_recorder(told)
+        for info in answer
+        if info.sid and info.state != models.ParticipantInfo.State.DISCONNECTED and not _is_recorder(info)
     ]
 
 
-def _room(told: models.Room) -> ObservedRoom:
-    created_ms = told.creation_time_ms or told.creation_time * 1_000
-    return ObservedRoom(name=told.name, sid=told.sid, created_ms=_time(created_ms))
+def _room(info: models.Room) -> ObservedRoom:
+    created_ms = info.creation_time_ms or info.creation_time * 1_000
+    return ObservedRoom(name=info.name, sid=info.sid, created_ms=_time(created_ms))
 
 
-def _person(told: models.ParticipantInfo) -> ObservedPerson:
-    return ObservedPerson(
-        sid=told.sid,
-        identity=_text(told.identity),
-        attributes=_attributes(told),
-        joined_ms=_time(told.joined_at_ms or told.joined_at * 1_000),
-        is_ingress=told.kind == models.ParticipantInfo.Kind.INGRESS,
+def _participant(info: models.ParticipantInfo) -> ObservedParticipant:
+    return ObservedParticipant(
+        sid=info.sid,
+        identity=_text(info.identity),
+        attributes=_attributes(info),
+        joined_ms=_time(info.joined_at_ms or info.joined_at * 1_000),
+        is_ingress=info.kind == models.ParticipantInfo.Kind.INGRESS,
     )
 
 
-def _attributes(told: models.ParticipantInfo) -> dict[str, str]:
-    """Return the attributes for the book: who it is, LiveKit's own attributes, the metadata, as far as they fit."""
+def _attributes(info: models.ParticipantInfo) -> dict[str, str]:
+    """Return the attributes for the book: name and kind, LiveKit's attributes, the metadata, up to the size limit."""
     wanted: dict[str, str] = {}
-    if told.name:
-        wanted["livekit.name"] = told.name
-    if told.kind != models.ParticipantInfo.Kind.STANDARD:
-        wanted["livekit.kind"] = _kind(told)
-    if told.permission.hidden:
+    if info.name:
+        wanted["livekit.name"] = info.name
+    if info.kind != models.ParticipantInfo.Kind.STANDARD:
+        wanted["livekit.kind"] = _kind(info)
+    if info.permission.hidden:
         wanted["livekit.hidden"] = "true"
-    wanted |= {key: told.attributes[key] for key in sorted(told.attributes)}
-    if told.metadata:
-        wanted["livekit.metadata"] = told.metadata
+    wanted |= {key: info.attributes[key] for key in sorted(info.attributes)}
+    if info.metadata:
+        wanted["livekit.metadata"] = info.metadata
     kept: dict[str, str] = {}
     left_bytes = MAX_ATTRIBUTES_SIZE_BYTES
     for key, value in wanted.items():
@@ -140,18 +140,18 @@ def _attributes(told: models.ParticipantInfo) -> dict[str, str]:
     return kept
 
 
-def _kind(told: models.ParticipantInfo) -> str:
+def _kind(info: models.ParticipantInfo) -> str:
     names = {number: name for name, number in models.ParticipantInfo.Kind.items()}
-    return names.get(told.kind, str(told.kind))
+    return names.get(info.kind, str(info.kind))
 
 
-def _reason(told: models.ParticipantInfo) -> str:
+def _reason(info: models.ParticipantInfo) -> str:
     names = {number: name for name, number in models.DisconnectReason.items()}
-    return names.get(told.disconnect_reason, str(told.disconnect_reason))
+    return names.get(info.disconnect_reason, str(info.disconnect_reason))
 
 
-def _is_recorder(told: models.ParticipantInfo) -> bool:
-    return told.kind == models.ParticipantInfo.Kind.EGRESS or told.permission.recorder
+def _is_recorder(info: models.ParticipantInfo) -> bool:
+    return info.kind == models.ParticipantInfo.Kind.EGRESS or info.permission.recorder
 
 
 def _time(milliseconds: int) -> int:
@@ -159,5 +159,5 @@ def _time(milliseconds: int) -> int:
 
 
 def _text(value: str) -> str:
-    """Return a text without NUL, which SQLite takes for the end of a text."""
+    """Return a text without NUL characters, which end a text in SQLite."""
     return value.replace("\0", "")

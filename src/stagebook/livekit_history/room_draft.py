@@ -1,8 +1,7 @@
-"""The changes of the book that one observation leads to, with their times.
+"""The changes of the book for one observation, with their times.
 
-Sequence numbers only grow, so an event cannot be recorded before one that was recorded already. Its time is the one of
-LiveKit, as far as that is not below the newest event of the book and not above the present. If it differs by a second
-or more, the detail has LiveKit's time.
+The times of events in the book never decrease. An event has LiveKit's time, raised to the time of the newest event of
+the book, and lowered to the present. If the difference is a second or more, the detail has LiveKit's time.
 """
 
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from typing import Final
 import msgspec
 
 from stagebook.book.changes import AppendEvent, Change, EndSession, OpenSession, PutParticipant, PutStage
-from stagebook.livekit_history.room_life import RoomLife
+from stagebook.livekit_history.room_session import RoomSession
 from stagebook.stage.events import Cause, ErrorCode, Event, EventName
 from stagebook.stage.participant.record_projection import record_after
 from stagebook.stage.resources import ParticipantProtocol, ParticipantRecord, Stage
@@ -20,7 +19,7 @@ _DIFFERENCE_MS: Final = 1_000
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The present on both clocks, and the time of the newest event of the book, in milliseconds."""
+    """The current wall and monotonic time, and `floor_ms`, the time of the newest event of the book; milliseconds."""
 
     wall_ms: int
     monotonic_ms: int
@@ -41,26 +40,26 @@ class RoomDraft:
         self._floor_ms = max(self._floor_ms, wanted_ms)
         return self._floor_ms
 
-    def open_session(self, life: RoomLife, stage: Stage | None) -> None:
-        """Open the session of a room, whose start is `life.start_ms`; create `stage` before, unless it is None."""
+    def open_session(self, session: RoomSession, stage: Stage | None) -> None:
+        """Open the session of a room, whose start is `session.start_ms`; create `stage` before, unless it is None."""
         if stage is not None:
-            self.changes.append(PutStage(stage=msgspec.structs.replace(stage, created_ms=life.start_ms)))
-        opened = OpenSession(stage_arn=life.stage_arn, session_id=life.session_id, start_ms=life.start_ms)
+            self.changes.append(PutStage(stage=msgspec.structs.replace(stage, created_ms=session.start_ms)))
+        opened = OpenSession(stage_arn=session.stage_arn, session_id=session.session_id, start_ms=session.start_ms)
         self.changes.append(opened)
 
-    def end_session(self, life: RoomLife, *, true_ms: int) -> None:
+    def end_session(self, session: RoomSession, *, true_ms: int) -> None:
         """End the session of a room."""
         end_ms = self.time(true_ms)
-        self.changes.append(EndSession(stage_arn=life.stage_arn, session_id=life.session_id, end_ms=end_ms))
+        self.changes.append(EndSession(stage_arn=session.stage_arn, session_id=session.session_id, end_ms=end_ms))
 
-    def put(self, life: RoomLife, record: ParticipantRecord) -> None:
+    def put(self, session: RoomSession, record: ParticipantRecord) -> None:
         """Write the row of a participant without an event."""
-        where = {"stage_arn": life.stage_arn, "session_id": life.session_id}
+        where = {"stage_arn": session.stage_arn, "session_id": session.session_id}
         self.changes.append(PutParticipant(participant=record, **where))
 
     def append(
         self,
-        life: RoomLife,
+        session: RoomSession,
         record: ParticipantRecord,
         name: EventName,
         *,
@@ -70,17 +69,17 @@ class RoomDraft:
         protocol: ParticipantProtocol = ParticipantProtocol.UNKNOWN,
         error_code: ErrorCode | None = None,
     ) -> ParticipantRecord:
-        """Append an event of a participant; return its row afterwards, which is written, too."""
+        """Append an event of a participant, write its row, and return the row."""
         at_ms = self.time(true_ms)
         text = _detail(detail, true_ms=true_ms, at_ms=at_ms)
         event = Event(name=name, cause=cause, detail=text, error_code=error_code)
         after = record_after(record, (event,), at_ms=at_ms, protocol=protocol)
         if after is not record or name in (EventName.JOINED, EventName.JOIN_ERROR):
-            self.put(life, after)
+            self.put(session, after)
         self.changes.append(
             AppendEvent(
-                stage_arn=life.stage_arn,
-                session_id=life.session_id,
+                stage_arn=session.stage_arn,
+                session_id=session.session_id,
                 participant_id=record.participant_id,
                 event=event,
                 at_ms=at_ms,

@@ -1,7 +1,7 @@
-"""What was observed of the rooms of a LiveKit server: the input of `room_machine`.
+"""Observations of the rooms of a LiveKit server: the input of `room_machine`.
 
-A fact comes from a webhook or from a poll. Webhooks can be lost, late, doubled and out of order; a poll says what was
-so at some moment after it began.
+A fact comes from a webhook or from a poll. Webhooks can be lost, late, duplicated and out of order. A poll reports the
+state at a moment after the poll began.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,18 +13,18 @@ from stagebook.stage.events import Cause
 
 
 class ObservedRoom(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One life of a room. `created_ms` is LiveKit's time, 0 if it was not told."""
+    """A room session: a room between its creation and its end. `created_ms` is LiveKit's time, 0 if it is unknown."""
 
     name: str
     sid: str
     created_ms: int = 0
 
 
-class ObservedPerson(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class ObservedParticipant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One connection of a participant of a room.
 
-    `attributes` are those of the book; None if only the sid and the identity were told. `joined_ms` is LiveKit's time,
-    0 if it was not told.
+    `attributes` are those of the book; None if only the sid and the identity are known. `joined_ms` is LiveKit's time,
+    0 if it is unknown.
     """
 
     sid: str
@@ -34,52 +34,52 @@ class ObservedPerson(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_ingress: bool = False
 
 
-class Arrived(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A participant is in a room: participant_joined told it at `at_ms`, or the first poll found it (None)."""
+class ParticipantJoined(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A participant is in a room. `at_ms` is the time of participant_joined; None if the first poll found it."""
 
     room: ObservedRoom
-    person: ObservedPerson
+    participant: ObservedParticipant
     at_ms: int | None
 
 
-class Departed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class ParticipantLeft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A participant has left a room, or its connection was aborted before it was in it."""
 
     room: ObservedRoom
-    person: ObservedPerson
+    participant: ObservedParticipant
     at_ms: int
     cause: Cause
     reason: str
     was_connected: bool
 
 
-class TrackStarted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class TrackPublished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A participant has published a track."""
 
     room: ObservedRoom
-    person: ObservedPerson
+    participant: ObservedParticipant
     track_sid: str
     at_ms: int
 
 
-class TrackStopped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class TrackUnpublished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A participant has unpublished a track."""
 
     room: ObservedRoom
-    person: ObservedPerson
+    participant: ObservedParticipant
     track_sid: str
     at_ms: int
 
 
 class RoomStarted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A life of a room has begun. Nobody is in it yet."""
+    """A room session has begun. It has no participants yet."""
 
     room: ObservedRoom
     at_ms: int
 
 
 class RoomFinished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A life of a room has ended."""
+    """A room session has ended."""
 
     room: ObservedRoom
     at_ms: int
@@ -87,10 +87,10 @@ class RoomFinished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str
 
 
-class PolledPerson(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class PolledParticipant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A participant in the answer to a poll. `is_active`: its media connection is or was up."""
 
-    person: ObservedPerson
+    participant: ObservedParticipant
     track_sids: frozenset[str]
     is_active: bool
 
@@ -99,7 +99,7 @@ class RoomPolled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """All participants of a room, as a poll found them. `began_ms` is the monotonic time at which the poll began."""
 
     room: ObservedRoom
-    people: Sequence[PolledPerson]
+    participants: Sequence[PolledParticipant]
     began_ms: int
 
 
@@ -111,5 +111,12 @@ class RoomsListed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 RoomFact: TypeAlias = (
-    Arrived | Departed | TrackStarted | TrackStopped | RoomStarted | RoomFinished | RoomPolled | RoomsListed
+    ParticipantJoined
+    | ParticipantLeft
+    | TrackPublished
+    | TrackUnpublished
+    | RoomStarted
+    | RoomFinished
+    | RoomPolled
+    | RoomsListed
 )

@@ -1,7 +1,7 @@
-"""The history of a LiveKit server: webhooks and polls go into the book, as one writer.
+"""Records the history of a LiveKit server: turns webhooks and polls into changes, and submits these to the book.
 
-start:  the sessions that are open in the book are taken over -> polls begin
-end:    polls stop. The sessions stay open in the book: the next run goes on with them
+start:  restore the sessions that are open in the book -> start to poll
+stop:   stop to poll. Open sessions stay open in the book; the next run restores them
 """
 
 import asyncio
@@ -12,26 +12,32 @@ from livekit.protocol.webhook import WebhookEvent
 
 from stagebook.book.changes import Change
 from stagebook.book.store import BookBusyError, ChangeRefusedError, Durable
-from stagebook.livekit_history.livekit_messages import polled_people, rooms_listed, webhook_fact
+from stagebook.livekit_history.livekit_messages import polled_participants, rooms_listed, webhook_fact
 from stagebook.livekit_history.room_draft import Moment
-from stagebook.livekit_history.room_facts import Arrived, ObservedRoom, PolledPerson, RoomFact, RoomPolled
+from stagebook.livekit_history.room_facts import (
+    ObservedRoom,
+    ParticipantJoined,
+    PolledParticipant,
+    RoomFact,
+    RoomPolled,
+)
 from stagebook.livekit_history.room_ids import participant_id_of
 from stagebook.livekit_history.room_machine import RoomMachine
-from stagebook.livekit_history.room_past import BookOfRooms
+from stagebook.livekit_history.room_reader import BookRoomReader
 from stagebook.livekit_history.watched_livekit import WatchedLiveKit
 from stagebook.manager.session.session_registry import LiveSession, LiveTotals
 from stagebook.manager.stage_manager import StageManager
 from stagebook.media.livekit.room_service import RoomService, RoomServiceError
 from stagebook.stage.errors import ServerBusyError
 
-PEOPLE_PER_STEP: Final = 500
-"""Participants of an answer that are read without a pause: some 6 ms."""
+PARTICIPANTS_PER_STEP: Final = 500
+"""Participants of a response that are converted before the event loop runs other tasks: about 6 ms."""
 
 _log = structlog.get_logger(__name__)
 
 
 class RoomHistory:
-    """Watches one LiveKit server. It is the only part that writes sessions of rooms."""
+    """Records one LiveKit server. It is the only writer of sessions of rooms."""
 
     def __init__(
         self,
@@ -45,31 +51,31 @@ class RoomHistory:
         self._manager = manager
         self._service = service
         self._watched = watched
-        self._past = BookOfRooms(manager.book, manager.stages, region=manager.region, account_id=account_id)
+        self._reader = BookRoomReader(manager.book, manager.stages, region=manager.region, account_id=account_id)
         self._machine = RoomMachine(
-            self._past,
+            self._reader,
             max_rooms=watched.max_rooms,
             max_participants=watched.max_participants,
-            on_full=self._full,
+            on_limit=self._limit_reached,
         )
         self._is_read = False
         self._differs = False
-        """Whether memory is not as the book, so that it must be read again."""
+        """Whether the state differs from the book, and must be restored before the next poll."""
         self._has_failed = False
-        self._full_limits: set[str] = set()
+        self._reached_limits: set[str] = set()
         self._polls: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Take over what is open in the book, and begin to poll. The stage manager must have been started."""
+        """Restore the open sessions of the book, and start to poll. The stage manager must have been started."""
         self.restore()
         self._polls = asyncio.create_task(self._poll_repeatedly())
         self._polls.add_done_callback(_log_end_of_polls)
 
     def restore(self) -> None:
-        """Take over what is open in the book."""
+        """Restore the open sessions of the book."""
         self._machine.clear()
-        for life in self._past.open_lives():
-            self._machine.restore(life)
+        for session in self._reader.open_sessions():
+            self._machine.restore(session)
 
     async def stop(self) -> None:
         """Stop to poll."""
@@ -78,10 +84,10 @@ class RoomHistory:
             await asyncio.gather(self._polls, return_exceptions=True)
 
     async def on_webhook(self, event: WebhookEvent) -> None:
-        """Record what a webhook tells; return when it is durable.
+        """Record a webhook; return when it is durable.
 
-        Raises ServerBusyError while too much waits for the book, and until the first poll is done: before that, a
-        participant that is not known may have been there for hours.
+        Raises ServerBusyError while too many changes wait for the book, and until the first poll is done: before that,
+        an unknown participant may have joined hours ago, and the webhook does not have that time.
         """
         if not self._is_read:
             raise ServerBusyError("the rooms have not been read yet")
@@ -91,43 +97,43 @@ class RoomHistory:
             await self._observe(fact)
 
     def live_session(self, stage_arn: str) -> LiveSession | None:
-        """Return what is live in the room of a stage; None if the room is not open."""
-        life = self._machine.lives.get(stage_arn)
-        if life is None:
+        """Return the open session of a stage; None without one."""
+        session = self._machine.sessions.get(stage_arn)
+        if session is None:
             return None
         return LiveSession(
-            session_id=life.session_id,
-            start_ms=life.start_ms,
-            participants=len(life.people),
-            publishers=life.publishers,
+            session_id=session.session_id,
+            start_ms=session.start_ms,
+            participants=len(session.participants),
+            publishers=session.publishers,
             subscriptions=0,
         )
 
     def totals(self) -> LiveTotals:
         """Return the totals over all rooms. Subscriptions are not known."""
         return LiveTotals(
-            sessions=len(self._machine.lives),
-            participants=self._machine.people.count,
-            publishers=self._machine.people.publishers,
+            sessions=len(self._machine.sessions),
+            participants=self._machine.participants.count,
+            publishers=self._machine.participants.publishers,
             subscriptions=0,
         )
 
     async def disconnect(self, stage_arn: str, participant_id: str) -> None:
-        """Remove a participant from its room. One that is not there is none. Raises ServerBusyError."""
-        life = self._machine.lives.get(stage_arn)
-        if life is None or participant_id not in life.people:
+        """Remove a participant from its room. Does nothing if it has left. Raises ServerBusyError."""
+        session = self._machine.sessions.get(stage_arn)
+        if session is None or participant_id not in session.participants:
             return
-        if not life.name:
+        if not session.name:
             raise ServerBusyError("the rooms have not been read yet")
         try:
-            for told in await self._service.list_participants(life.name):
-                if participant_id_of(told.sid) == participant_id:
-                    await self._service.remove_participant(life.name, told.identity)
+            for info in await self._service.list_participants(session.name):
+                if participant_id_of(info.sid) == participant_id:
+                    await self._service.remove_participant(session.name, info.identity)
         except RoomServiceError as error:
             raise ServerBusyError(str(error)) from error
 
     async def poll(self) -> None:
-        """Read all rooms once. Raises RoomServiceError, and BookBusyError if the book could not be read again."""
+        """Read all rooms once. Raises RoomServiceError, ChangeRefusedError, and BookBusyError while the book is busy."""
         if self._differs:
             await self._manager.note_open_events()
             self.restore()
@@ -147,15 +153,15 @@ class RoomHistory:
             await self._take_first(first)
 
     async def _take_first(self, polled: list[RoomPolled]) -> None:
-        """Record the first poll: everybody's JOINED in the order of LiveKit's times, before anything of this moment."""
+        """Record the first poll: first JOINED of all participants in the order of LiveKit's times, then the rest."""
         arrivals = [
-            Arrived(room=each.room, person=one.person, at_ms=None)
+            ParticipantJoined(room=each.room, participant=one.participant, at_ms=None)
             for each in polled
-            for one in each.people
+            for one in each.participants
             if one.is_active
         ]
         durable: Durable | None = None
-        facts: list[RoomFact] = [*sorted(arrivals, key=lambda each: each.person.joined_ms), *polled]
+        facts: list[RoomFact] = [*sorted(arrivals, key=lambda each: each.participant.joined_ms), *polled]
         for fact in facts:
             durable = self._record(fact) or durable
             await asyncio.sleep(0)
@@ -166,11 +172,11 @@ class RoomHistory:
     async def _poll_room(self, room: ObservedRoom) -> RoomPolled:
         began_ms = self._monotonic_ms()
         answer = await self._service.list_participants(room.name)
-        people: list[PolledPerson] = []
-        for start in range(0, len(answer), PEOPLE_PER_STEP):
-            people += polled_people(answer[start : start + PEOPLE_PER_STEP])
+        participants: list[PolledParticipant] = []
+        for start in range(0, len(answer), PARTICIPANTS_PER_STEP):
+            participants += polled_participants(answer[start : start + PARTICIPANTS_PER_STEP])
             await asyncio.sleep(0)
-        return RoomPolled(room=room, people=people, began_ms=began_ms)
+        return RoomPolled(room=room, participants=participants, began_ms=began_ms)
 
     async def _poll_repeatedly(self) -> None:
         while True:
@@ -181,9 +187,9 @@ class RoomHistory:
                     _log.warning("the rooms of LiveKit cannot be read; trying again", detail=str(error))
                 self._has_failed = True
             except ChangeRefusedError:
-                pass  # it is logged
+                pass  # `_record` has logged it
             except BookBusyError as error:
-                _log.warning("the book cannot be read again; trying again", detail=str(error))
+                _log.warning("the open sessions of the book cannot be read; trying again", detail=str(error))
             else:
                 if self._has_failed:
                     _log.info("the rooms of LiveKit can be read again")
@@ -195,7 +201,7 @@ class RoomHistory:
         if durable is not None:
             await durable
         else:
-            # A webhook that came twice: what the first one led to may not be durable yet.
+            # The webhook may be a duplicate: the changes of the first one may not be durable yet.
             await self._manager.durable()
 
     def _record(self, fact: RoomFact) -> Durable | None:
@@ -205,9 +211,9 @@ class RoomHistory:
         try:
             return self._manager.record(changes)
         except ChangeRefusedError:
-            # A defect, or a stage that was deleted in another way. The next poll reads the book and then the rooms, and
-            # webhooks wait for it.
-            _log.exception("the book refused what was observed in a room", fact=type(fact).__name__)
+            # A defect, or a stage that was deleted concurrently. The next poll restores the open sessions of the book and
+            # then reads the rooms; webhooks are refused until it is done.
+            _log.exception("the book refused the changes of an observation of LiveKit", fact=type(fact).__name__)
             self._is_read, self._differs = False, True
             raise
 
@@ -218,13 +224,15 @@ class RoomHistory:
     def _monotonic_ms(self) -> int:
         return self._manager.now().monotonic_ms
 
-    def _full(self, limit: str) -> None:
-        if limit not in self._full_limits:
-            self._full_limits.add(limit)
-            _log.warning("not everything is recorded: a limit is reached", limit=limit)
+    def _limit_reached(self, limit: str) -> None:
+        if limit not in self._reached_limits:
+            self._reached_limits.add(limit)
+            _log.warning("a limit is reached: further rooms or participants of LiveKit are not recorded", limit=limit)
 
 
 def _log_end_of_polls(task: asyncio.Task[None]) -> None:
-    """Log the failure of the polls. A failure of the book ends the server, which watches it."""
+    """Log the failure of the polls. Only a failure of the book ends the server."""
     if not task.cancelled():
-        _log.critical("the rooms of LiveKit are not read any more", exc_info=task.exception())
+        _log.critical(
+            "polling of LiveKit has failed: rooms are not read until the next start", exc_info=task.exception()
+        )

@@ -1,8 +1,8 @@
-"""The ids of the book for what LiveKit names: they follow from LiveKit's names alone.
+"""The ids in the book of LiveKit's rooms and participants, derived from LiveKit's names and sids alone.
 
-So an observation that is made twice, also by two runs of Stagebook, has the same ids, and the book knows what it has.
-LiveKit's ids are a prefix and 12 random characters (livekit/protocol, utils/guid): `RM_` for one life of a room, `PA_`
-for one connection of a participant. The 12 characters stay readable in the ids of the book.
+An observation that is made twice, also by two runs of Stagebook, has the same ids. Duplicates are found by them.
+LiveKit's sids are a prefix and 12 random characters (livekit/protocol, utils/guid): `RM_` for a room session, `PA_` for
+a connection of a participant. The 12 characters are readable in the ids of the book.
 """
 
 import hashlib
@@ -31,9 +31,9 @@ def stage_arn_of_room(room_name: str, *, region: str, account_id: str, generatio
 
 
 def session_id_of_room(room_sid: str, *, part: int = 1) -> str:
-    """Return the id of the stage session that is this life of a room: `st-L` and the characters of the sid.
+    """Return the id of the stage session of a room session: `st-L` and the characters of the sid.
 
-    A life whose session was ended although it went on has further parts, from 2 on, with ids that are digests.
+    A room session that continues after the end of its stage session has further parts. Their ids are digests.
     """
     match = _ROOM_SID.fullmatch(room_sid) if part == 1 else None
     text = room_sid if part == 1 else f"{part}/{room_sid}"

@@ -1,4 +1,4 @@
-"""Which LiveKit is watched, and how: what `stagebook livekit watch` is told."""
+"""The settings of `stagebook livekit watch`: the LiveKit server, the interval of polls, and the limits."""
 
 from typing import Final
 

@@ -211,7 +211,7 @@ class StageManager:
         await self._unit.durable()
 
     async def note_open_events(self) -> None:
-        """Let the book's list of open participants know all events so far. Raises BookFailedError and BookBusyError."""
+        """Add all events so far to the book's list of open participants. Raises BookFailedError and BookBusyError."""
         await self._unit.book.note_open_events()
 
     @property

@@ -1,7 +1,7 @@
-"""Stages that show the rooms of a LiveKit server that somebody else runs.
+"""Stages that show the rooms of an external LiveKit server.
 
-Their participants join and leave in LiveKit alone. Stagebook records what they do, and admits nobody to such a stage.
-The id of the stage says what it is: ids that Stagebook draws have no hyphen (`ids.py`).
+Their participants join and leave only in LiveKit. Stagebook records them, and admits no participant to such a stage.
+The prefix of the stage id marks these stages: ids that Stagebook generates have no hyphen (`ids.py`).
 """
 
 from typing import Final
@@ -21,5 +21,5 @@ def require_no_room(stage_arn: str, *, member: str) -> None:
     """Raise InvalidInputError for a stage that shows a room of LiveKit. `member` is the input that names the stage."""
     if is_room_stage(stage_arn):
         raise InvalidInputError(
-            member=member, rule="the stage shows a LiveKit room, whose participants join and publish in LiveKit alone"
+            member=member, rule="the stage shows a LiveKit room, whose participants join and publish only in LiveKit"
         )

@@ -1,1 +1,1 @@
-"""`stagebook livekit`: the commands about a LiveKit server that exists."""
+"""`stagebook livekit`: the commands for an external LiveKit server."""

@@ -1,4 +1,4 @@
-"""`stagebook livekit watch`: a server whose book has the history of the rooms of a LiveKit server."""
+"""`stagebook livekit watch`: a server that records the history of an external LiveKit server."""
 
 import argparse
 import os
@@ -32,16 +32,16 @@ _OWN_MEDIA: Final = (
     "composition_",
     "storage",
 )
-"""Prefixes of the settings of media that Stagebook is responsible for. They have no flags here."""
+"""Prefixes of the settings of Stagebook's own media. They have no flags here."""
 _SCHEMES: Final = {"ws": "http", "wss": "https"}
 
 
 def add_commands(commands: Commands) -> None:
     """Add the commands of this module."""
-    livekit = commands.add_parser("livekit", help="keep the history of a LiveKit server")
+    livekit = commands.add_parser("livekit", help="record the history of a LiveKit server")
     parts = livekit.add_subparsers(required=True, metavar="COMMAND")
     watch = parts.add_parser(
-        "watch", help="serve the history of a LiveKit server's rooms", allow_abbrev=False, description=_watch.__doc__
+        "watch", help="record and serve the history of LiveKit's rooms", allow_abbrev=False, description=_watch.__doc__
     )
     watch.add_argument("--url", metavar="URL", help="the LiveKit server; default: the variable LIVEKIT_URL")
     watch.add_argument("--api-key", metavar="KEY", help="its API key; default: the variable LIVEKIT_API_KEY")
@@ -66,8 +66,8 @@ def add_commands(commands: Commands) -> None:
 
 
 def _watch(arguments: argparse.Namespace) -> int:
-    """Record who is in the rooms of a LiveKit server, and serve that history."""
-    # Imported late: printing a usage text needs none of its libraries.
+    """Record the participants in the rooms of a LiveKit server, and serve that history."""
+    # Imported late, so that a usage text does not load its libraries.
     from stagebook.server.lifecycle import StartError, serve
 
     settings = read_settings(arguments)
@@ -111,7 +111,7 @@ def watched_livekit(
 
 
 def _http_url(url: str) -> str:
-    """Return LiveKit's HTTP URL. LiveKit's clients name the same server by its websocket URL."""
+    """Return LiveKit's HTTP URL. `url` may also be the websocket URL, which LiveKit's clients use."""
     scheme, separator, rest = url.strip().rstrip("/").partition("://")
     http_url = _SCHEMES.get(scheme, scheme) + separator + rest
     if not is_base_url(http_url):

@@ -1,4 +1,4 @@
-"""The port of the rooms of a LiveKit server whose history the book keeps: what the manager asks about them."""
+"""The port of the rooms of an external LiveKit server: what the manager reads of them, and asks them to do."""
 
 from typing import Protocol
 
@@ -6,13 +6,13 @@ from stagebook.manager.session.session_registry import LiveSession, LiveTotals
 
 
 class ObservedRooms(Protocol):
-    """The rooms that are open, as sessions of the stages that show them."""
+    """The open rooms, as sessions of the stages that show them."""
 
     def live_session(self, stage_arn: str) -> LiveSession | None:
-        """Return what is live in the room of a stage; None if the room is not open."""
+        """Return the open session of a stage; None without one."""
 
     def totals(self) -> LiveTotals:
         """Return the totals over all rooms."""
 
     async def disconnect(self, stage_arn: str, participant_id: str) -> None:
-        """Remove a participant from its room. One that is not there is none. Raises ServerBusyError."""
+        """Remove a participant from its room. Does nothing if it has left. Raises ServerBusyError."""

@@ -1,1 +1,1 @@
-"""The wiring of what a server has to do with LiveKit."""
+"""The wiring of the history of an external LiveKit server."""

@@ -1,6 +1,6 @@
-"""The parts of a server that keeps the history of a LiveKit server: the client, the history, the webhook endpoint.
+"""The parts of a server that records an external LiveKit server: the client, the history, the webhook endpoint.
 
-The libraries of LiveKit are an optional extra, and other servers do not load them: they are imported late.
+The libraries of LiveKit are an optional extra. They are imported late, so that other servers do not load them.
 """
 
 import logging
@@ -38,11 +38,11 @@ class WatchedRooms:
         self.webhooks = webhooks
 
     def start(self) -> None:
-        """Begin to record."""
+        """Start to record."""
         self._history.start()
 
     async def stop(self) -> None:
-        """Stop to record. What is open stays open in the book."""
+        """Stop to record. Open sessions stay open in the book."""
         await self._history.stop()
         await self._client.aclose()
 
@@ -62,7 +62,7 @@ class WatchedRooms:
 
 
 async def watched_rooms(manager: StageManager, watched: WatchedLiveKit, *, account_id: str) -> WatchedRooms:
-    """Return the parts, not started yet. The stage manager then leaves the sessions of rooms open over a restart."""
+    """Return the parts, not started yet. Let the stage manager leave the sessions of rooms open over a restart."""
     import httpx
 
     from stagebook.api.livekit_webhooks import DurableWebhooks
@@ -70,12 +70,12 @@ async def watched_rooms(manager: StageManager, watched: WatchedLiveKit, *, accou
     from stagebook.media.livekit.livekit_access import LiveKitAccess
     from stagebook.media.livekit.room_service import RoomService
 
-    # The banner warns once, in place of a warning for each token.
+    # The banner has this warning once. The library would repeat it for each token.
     warnings.simplefilter("ignore", InsecureKeyLengthWarning)
-    # It would log each call.
+    # httpx logs each call at INFO.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     client = httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=4))
-    # Tokens have the real time.
+    # LiveKit checks tokens by the wall clock, not by the event clock.
     access = LiveKitAccess(watched.key, wall_clock=lambda: SystemClock().now_ms() / 1_000)
     history = RoomHistory(
         manager, RoomService(client, url=watched.url, access=access), watched=watched, account_id=account_id

@@ -1,1 +1,1 @@
-"""The wiring of the media engine that is not the own one."""
+"""The wiring of an external media engine."""

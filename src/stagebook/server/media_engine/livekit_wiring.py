@@ -1,6 +1,6 @@
 """The wiring of LiveKit as the media engine.
 
-The module is imported by servers that use LiveKit only: it needs the extra `livekit`.
+Only servers with LiveKit as the media engine import this module: it needs the extra `livekit`.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ def livekit_settings(settings: Settings, *, page_token_secret: bytes) -> LiveKit
     return LiveKitSettings(
         url=url,
         key=LiveKitKey(key=key, secret=secret),
-        # The same in each run of the server, and not to be guessed by others who use the deployment.
+        # Stable over restarts, and not guessable by other applications of the deployment.
         server_id=hmac.new(page_token_secret, b"rooms of LiveKit", hashlib.sha256).hexdigest()[:32],
         video_codecs=tuple(Codec[codec] for codec in settings.video_codecs),
         max_bitrate_bps=settings.limits.publish_bitrate_bps,
@@ -86,10 +86,10 @@ class LiveKitMedia:
             raise ConfigError(name="livekit_url", rule=str(error)) from error
         self._polling = asyncio.create_task(self._polls.run())
         if warning is not None:
-            _log.warning("LiveKit may not work as it should", reason=warning)
+            _log.warning("LiveKit has a version that is not tested", detail=warning)
 
     async def stop(self) -> None:
-        """Stop the uplink processes, and end what is left in LiveKit."""
+        """Stop the uplink processes, and close what is still open in LiveKit."""
         if self._polling is not None:
             self._polling.cancel()
         await self._uplinks.stop()

@@ -1,4 +1,4 @@
-"""What is known of a room that is open, and of those that were: the state of `room_machine`."""
+"""The state of `room_machine`: the open room sessions with their participants, and the keys of those that ended."""
 
 from collections import OrderedDict
 from typing import Final, Protocol
@@ -8,33 +8,33 @@ import msgspec
 from stagebook.stage.resources import ParticipantRecord, Stage
 
 MAX_KEPT_TRACKS: Final = 64
-"""Tracks of a participant that are told apart. A publication goes on while any of them does."""
+"""Tracks that are stored for each participant. It publishes while it has at least one."""
 MAX_RECENT: Final = 50_000
-"""Ended sessions and participants that are remembered until the book certainly shows them."""
+"""Ended sessions and participants that are kept in memory. Older ones are in the book: their commit is long done."""
 LONG_AGO_MS: Final = -(2**60)
 """A monotonic time before every other one."""
 
 
-class PresentPerson(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A participant that is in a room: JOINED is recorded, LEFT is not.
+class JoinedParticipant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A participant in a room: JOINED is recorded, LEFT is not.
 
     `track_sids` are its published tracks; with one, PUBLISH_STARTED is recorded. `ended_sids` are tracks that have
-    ended: LiveKit does not publish one again. `told_ms` is the monotonic time of the last webhook about it.
+    ended: LiveKit does not publish one again. `last_webhook_ms` is the monotonic time of the last webhook about it.
     """
 
     record: ParticipantRecord
     track_sids: frozenset[str] = frozenset()
     ended_sids: tuple[str, ...] = ()
-    told_ms: int = LONG_AGO_MS
+    last_webhook_ms: int = LONG_AGO_MS
     is_ingress: bool = False
     is_known: bool = True
-    """Whether the attributes were told, and not only the sid and the identity."""
+    """Whether the attributes are known, and not only the sid and the identity."""
 
 
-class RoomLife(msgspec.Struct, kw_only=True):
-    """One life of a room whose session is open.
+class RoomSession(msgspec.Struct, kw_only=True):
+    """A room session and its stage session, which is open once a participant has joined.
 
-    `created_ms` is 0, `name` and `room_sid` are empty after a restart, until a poll.
+    After a restart, until the first poll, `created_ms` is 0, and `name` and `room_sid` are empty.
     """
 
     stage_arn: str
@@ -43,14 +43,14 @@ class RoomLife(msgspec.Struct, kw_only=True):
     name: str = ""
     room_sid: str = ""
     created_ms: int = 0
-    people: dict[str, PresentPerson] = {}
+    participants: dict[str, JoinedParticipant] = {}
     publishers: int = 0
-    """How many of `people` publish."""
-    told_ms: int = LONG_AGO_MS
+    """How many of `participants` publish."""
+    last_webhook_ms: int = LONG_AGO_MS
 
 
-class PastRooms(Protocol):
-    """What the book has: the stages of rooms, and what has ended on them."""
+class RoomReader(Protocol):
+    """Reads the stages, sessions and participants of rooms in the book."""
 
     def stage_of(self, room_name: str) -> tuple[str, Stage | None]:
         """Return the ARN of the stage that shows the rooms of this name, and the stage to create if there is none."""

@@ -1,10 +1,10 @@
-"""What the book has of the rooms: their stages, their ended sessions, and the open ones of the run before."""
+"""Reads rooms in the book: their stages, sessions and participants, and the sessions that an earlier run left open."""
 
 from collections.abc import Iterator
 
 from stagebook.book.store import BookReader
 from stagebook.livekit_history.room_ids import stage_arn_of_room
-from stagebook.livekit_history.room_life import PresentPerson, RoomLife
+from stagebook.livekit_history.room_session import JoinedParticipant, RoomSession
 from stagebook.manager.resources.stage_service import StageService
 from stagebook.stage.errors import ResourceNotFoundError
 from stagebook.stage.events import EventName
@@ -13,14 +13,14 @@ from stagebook.stage.room_stages import is_room_stage
 
 ROOM_NAME_TAG = "livekit:room"
 UNKNOWN_TRACK = ""
-"""Stands for the tracks of a publication that goes on over a restart, until a poll tells them."""
+"""The track sid of a publication that continues over a restart, until a poll has the sids of its tracks."""
 _PAGE = 1_000
 _MAX_NAME_LENGTH = 128
 _MAX_TAG_LENGTH = 256
 
 
-class BookOfRooms:
-    """Implements `PastRooms` over the book. The stages belong to one account."""
+class BookRoomReader:
+    """Implements `RoomReader` over the book. The stages belong to one account."""
 
     def __init__(self, book: BookReader, stages: StageService, *, region: str, account_id: str) -> None:
         self._book = book
@@ -31,12 +31,12 @@ class BookOfRooms:
     def stage_of(self, room_name: str) -> tuple[str, Stage | None]:
         """Return the ARN of the stage that shows the rooms of this name, and the stage to create if there is none.
 
-        After its stage was deleted, a room has another one.
+        A room whose stage was deleted gets a new one.
         """
         generation = 0
         while True:
             arn = stage_arn_of_room(room_name, region=self._region, account_id=self._account_id, generation=generation)
-            # In this order: the writer may make a stage durable between two reads, and what is durable is found.
+            # In this order: if the writer commits the stage between the two reads, `find` finds it.
             if not self._book.has_had_stage(arn):
                 return arn, self._new_stage(arn, room_name)
             try:
@@ -54,30 +54,30 @@ class BookOfRooms:
         """Return whether the book has this participant."""
         return self._book.get_participant(stage_arn, session_id, participant_id) is not None
 
-    def open_lives(self) -> Iterator[RoomLife]:
-        """Yield the sessions of rooms that an earlier run left open, with the participants that were present."""
-        for session in self._book.list_open_sessions():
-            if is_room_stage(session.stage_arn):
-                yield self._open_life(session)
+    def open_sessions(self) -> Iterator[RoomSession]:
+        """Yield the sessions of rooms that an earlier run left open, with the participants that had not left."""
+        for stored in self._book.list_open_sessions():
+            if is_room_stage(stored.stage_arn):
+                yield self._open_session(stored)
 
-    def _open_life(self, session: StageSession) -> RoomLife:
-        life = RoomLife(
-            stage_arn=session.stage_arn, session_id=session.session_id, start_ms=session.start_ms, people={}
+    def _open_session(self, stored: StageSession) -> RoomSession:
+        session = RoomSession(
+            stage_arn=stored.stage_arn, session_id=stored.session_id, start_ms=stored.start_ms, participants={}
         )
         position = None
         while True:
-            page = self._book.list_open_participants(session.stage_arn, session.session_id, after=position, limit=_PAGE)
+            page = self._book.list_open_participants(stored.stage_arn, stored.session_id, after=position, limit=_PAGE)
             for participant in page.items:
                 names = {each.event.name for each in participant.events}
                 tracks = {UNKNOWN_TRACK} if EventName.PUBLISH_STARTED in names else set()
-                life.people[participant.record.participant_id] = PresentPerson(
+                session.participants[participant.record.participant_id] = JoinedParticipant(
                     record=participant.record,
                     track_sids=frozenset(tracks),
                     is_ingress=participant.record.protocol is ParticipantProtocol.UNKNOWN,
                 )
             position = page.next_position
             if position is None:
-                return life
+                return session
 
     def _new_stage(self, arn: str, room_name: str) -> Stage:
         name = "".join(each if each.isascii() and (each.isalnum() or each in "-_") else "-" for each in room_name)
