@@ -133,7 +133,7 @@ class RoomHistory:
             raise ServerBusyError(str(error)) from error
 
     async def poll(self) -> None:
-        """Read all rooms once. Raises RoomServiceError, ChangeRefusedError, and BookBusyError while the book is busy."""
+        """Read all rooms once. Raises RoomServiceError, ChangeRefusedError and BookBusyError."""
         if self._differs:
             await self._manager.note_open_events()
             self.restore()
@@ -211,7 +211,7 @@ class RoomHistory:
         try:
             return self._manager.record(changes)
         except ChangeRefusedError:
-            # A defect, or a stage that was deleted concurrently. The next poll restores the open sessions of the book and
+            # A defect, or a stage that was deleted concurrently. The next poll restores the sessions of the book and
             # then reads the rooms; webhooks are refused until it is done.
             _log.exception("the book refused the changes of an observation of LiveKit", fact=type(fact).__name__)
             self._is_read, self._differs = False, True
