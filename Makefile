@@ -16,10 +16,10 @@ LOWEST := $(VENV)-lowest
 # stays: by their numbers of tests, the longest would come last.
 WORKERS := $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((cores < 4 ? cores + 1 : 4)))
 CODE := $(wildcard src tests bench examples contrib/site)
-# Exercises every dependency: the book, the AWS wire, WebRTC peers, encoders, webhooks, the history, the commands, traces.
+# Exercises every dependency: the book, the AWS wire, WebRTC peers, encoders' media, LiveKit, webhooks, the commands, traces.
 LOWEST_TESTS := $(addprefix tests/,book cli config storage server/http api/watch/metrics) \
-	$(addprefix tests/media/,composition ingest recording rtc/dtls rtc/peers rtc/srtp tap) \
-	$(addprefix tests/e2e/,aws ingest telemetry webhooks)
+	$(addprefix tests/media/,composition ingest livekit recording rtc/dtls rtc/peers rtc/srtp tap) \
+	$(addprefix tests/e2e/,aws telemetry webhooks)
 # The tests start many servers. Without cached bytecode each one compiles its modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
