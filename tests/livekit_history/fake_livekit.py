@@ -54,7 +54,7 @@ class FakeLiveKit:
         method = request.url.path.rpartition("/")[2]
         self.calls.append(method)
         if self.is_down:
-            return httpx.Response(503)
+            return httpx.Response(503, stream=httpx.ByteStream(b""))
         if method == "ListRooms":
             return _protobuf(room.ListRoomsResponse(rooms=list(self.rooms.values())))
         if method == "ListParticipants":
@@ -70,4 +70,6 @@ class FakeLiveKit:
 
 
 def _protobuf(message: Message) -> httpx.Response:
-    return httpx.Response(200, content=message.SerializeToString())
+    # As a stream, which is read as that of a connection is.
+    stream = httpx.ByteStream(message.SerializeToString())
+    return httpx.Response(200, headers={"Content-Type": "application/protobuf"}, stream=stream)

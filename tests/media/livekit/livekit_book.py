@@ -2,7 +2,8 @@
 
 from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackInfo, TrackType
 
-from stagebook.media.livekit.livekit_rooms import LiveKitRooms, RoomConnection, room_name
+from stagebook.media.livekit.facts.room_connections import RoomConnection
+from stagebook.media.livekit.livekit_rooms import LiveKitRooms, room_name
 from stagebook.media.port import CloseCause, Closed, Connected, MediaFact, SourceMeasured
 
 SOURCE = "source"

@@ -12,6 +12,7 @@ from stagebook.media.livekit.livekit_access import LiveKitKey
 from stagebook.media.livekit.livekit_engine import LiveKitEngine
 from stagebook.media.livekit.livekit_probe import LiveKitUnusableError
 from stagebook.media.livekit.livekit_settings import LiveKitSettings
+from stagebook.media.livekit.room_tasks import MAX_ENDS_AT_ONCE
 from stagebook.media.port import (
     Answer,
     CloseCause,
@@ -306,3 +307,78 @@ async def test_statistics_are_empty() -> None:
     async with running() as one:
         await one.publish()
         assert await one.engine.statistics(["p"]) == ()
+
+
+def is_empty(one: Running) -> bool:
+    """Whether nothing is left, here and in LiveKit."""
+    engine = one.engine
+    here = (len(engine.rooms), engine.rooms.rooms(), engine.rooms._held, engine._open.pop_all(), engine._exchanges)
+    return not any(here) and not one.fake.participants and not engine._tasks._tasks
+
+
+async def test_a_publisher_that_gives_up_leaves_nothing() -> None:
+    async with running() as one:
+        one.fake.is_silent = True
+        offered = asyncio.create_task(one.publish(offer=offers.CHROMIUM_SIMULCAST))
+        await until(lambda: "p" in one.fake.received, "the websocket")
+        one.fake.participants[ROOM, "p"] = models.ParticipantInfo(identity="p")
+        offered.cancel()
+        await asyncio.gather(offered, return_exceptions=True)
+        await until(lambda: is_empty(one), "an engine without anything")
+        assert ROOM not in one.fake.rooms
+
+
+async def test_the_end_of_a_source_refuses_its_offers_at_once() -> None:
+    async with running() as one:
+        await one.publish()
+        one.fake.is_silent = True
+        watching = asyncio.create_task(one.watch())
+        await until(lambda: "v" in one.fake.received, "the websocket")
+        one.engine.end_source(source_id="s")
+        async with asyncio.timeout(4):
+            assert await refusal(watching) is RefusalReason.ENGINE_LOST
+        await until(lambda: is_empty(one), "an engine without anything")
+
+
+async def test_a_viewer_whose_publisher_is_replaced_is_refused_at_once() -> None:
+    async with running() as one:
+        await one.publish("p")
+        one.engine.rooms.note_connected("p")
+        await one.publish("q")
+        one.fake.is_silent = True
+        watching = asyncio.create_task(one.watch())
+        await until(lambda: "v" in one.fake.received, "the websocket")
+        one.engine.rooms.note_connected("q")
+        async with asyncio.timeout(4):
+            assert await refusal(watching) is RefusalReason.ENGINE_LOST
+        assert {fact.connection_id for fact in one.facts if isinstance(fact, Closed)} == {"p"}
+        assert one.engine.rooms._held.keys() == set()
+
+
+@pytest.mark.parametrize(
+    "sdp", ["", "v=0\r\na=ice-ufrag:" + "z" * 300 + "\r\nm=audio 9 UDP 1\r\n", "a=ice-ufrag:abcd\r\nm=video\r\n"]
+)
+async def test_an_answer_that_cannot_be_used_leaves_nothing(sdp: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.media.livekit.fake_livekit.WHIP_ANSWER", sdp)
+    async with running() as one:
+        assert await refusal(one.publish()) is RefusalReason.ENGINE_LOST
+        await until(lambda: is_empty(one), "an engine without anything")
+
+
+async def test_many_ends_are_told_a_few_at_a_time() -> None:
+    async with running() as one:
+        service = one.engine._tasks._service
+        at_once = most = 0
+
+        async def remove(name: str, identity: str) -> None:  # noqa: ARG001 - of nobody
+            nonlocal at_once, most
+            at_once += 1
+            most = max(most, at_once)
+            await asyncio.sleep(0)
+            at_once -= 1
+
+        service.remove_participant = remove  # type: ignore[method-assign] # counts
+        for number in range(1_000):
+            one.engine._tasks.remove_participant(ROOM, f"viewer {number}")
+        await until(lambda: not one.engine._tasks._tasks, "all ends")
+        assert most == MAX_ENDS_AT_ONCE

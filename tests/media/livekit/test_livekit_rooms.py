@@ -2,7 +2,8 @@
 
 import pytest
 
-from stagebook.media.livekit.livekit_rooms import LiveKitRooms, RoomConnection, TrackFacts, room_name
+from stagebook.media.livekit.facts.room_connections import RoomConnection, TrackFacts
+from stagebook.media.livekit.livekit_rooms import LiveKitRooms, room_name
 from stagebook.media.port import CloseCause, Closed, Connected, MediaFact, SourceMeasured
 
 
@@ -221,4 +222,29 @@ def test_polls_ask_for_what_nothing_else_reports(noted: Noted) -> None:
     assert ids(noted.rooms.connected_publishers()) == ["q"]
     assert ids(noted.rooms.viewers_without_socket()) == ["x"]
     noted.rooms.note_socket("w", is_open=False)
-    assert ids(noted.rooms.viewers_without_socket()) == ["w", "x"]
+    assert ids(noted.rooms.viewers_without_socket()) == ["x", "w"]
+
+
+def test_a_listener_may_end_the_source_while_it_is_told(noted: Noted) -> None:
+    noted.publisher("p")
+    for viewer_id in ("v", "w"):
+        noted.viewer(viewer_id)
+    noted.take()
+    report = noted.rooms._report
+
+    def end(fact: MediaFact) -> None:
+        report(fact)
+        noted.rooms.end_source("s")
+
+    noted.rooms._report = end
+    noted.rooms.note_lost("s")
+    assert noted.facts == [closed("v", CloseCause.ENGINE_LOST)]
+    assert (noted.rooms.rooms(), len(noted.rooms), noted.rooms._held) == ({}, 0, {})
+
+
+def test_nothing_is_held_of_connections_that_have_ended_unanswered(noted: Noted) -> None:
+    noted.publisher("p")
+    noted.rooms.open_viewer("v", "s", now=0.0)
+    noted.rooms.note_ended("v", CloseCause.PEER_CLOSED)
+    assert noted.rooms.close("v") is None, "as after an offer that was refused"
+    assert noted.rooms._held == {}

@@ -11,7 +11,7 @@ import jwt
 import msgspec
 
 LIFETIME_SECONDS: Final = 24 * 3_600
-_CLOCK_MARGIN_SECONDS: Final = 5
+_CLOCK_MARGIN_SECONDS: Final = 600
 """The clock of a LiveKit node may be behind."""
 
 

@@ -13,20 +13,22 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-import httpx
 import msgspec
 import structlog
 
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.connection_statistics import ConnectionRole, ConnectionStatistics
+from stagebook.media.livekit.facts.livekit_polls import MAX_CALLS_AT_ONCE
+from stagebook.media.livekit.facts.room_connections import RoomConnection
 from stagebook.media.livekit.livekit_access import LiveKitAccess
+from stagebook.media.livekit.livekit_http import livekit_client
 from stagebook.media.livekit.livekit_probe import probe
-from stagebook.media.livekit.livekit_rooms import LiveKitRooms, RoomConnection
+from stagebook.media.livekit.livekit_rooms import LiveKitRooms
 from stagebook.media.livekit.livekit_sdp import publisher_answer
 from stagebook.media.livekit.livekit_settings import LiveKitSettings
-from stagebook.media.livekit.peer_opening import OpenConnection, PeerOpening
+from stagebook.media.livekit.peer_opening import OpenConnection, OpenConnections, PeerOpening
 from stagebook.media.livekit.room_service import RoomService, RoomServiceError
-from stagebook.media.livekit.room_tasks import RoomTasks
+from stagebook.media.livekit.room_tasks import MAX_ENDS_AT_ONCE, RoomTasks
 from stagebook.media.livekit.signalling.layer_settings import layer_messages, video_layers
 from stagebook.media.livekit.signalling.signalling_peer import SignallingPeer
 from stagebook.media.livekit.signalling.viewer_exchange import ViewerExchange
@@ -80,16 +82,20 @@ class LiveKitEngine:
         self._settings = settings
         self._clock = clock
         self.access = LiveKitAccess(settings.key, wall_clock=wall_clock)
-        self._client = httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=MAX_EXCHANGES))
+        # Apart, so that offers do not keep polls waiting, whose failures are taken for a dead node, nor ends offers.
+        self._client = livekit_client(max_connections=MAX_EXCHANGES)
+        self._poll_client = livekit_client(max_connections=MAX_CALLS_AT_ONCE)
+        self._end_client = livekit_client(max_connections=MAX_ENDS_AT_ONCE)
         self._on_fact: Callable[[MediaFact], None] = lambda _fact: None
         self._feeds: ForwardedEncoders | None = None
-        self._open: dict[str, OpenConnection] = {}
+        self._open = OpenConnections()
         self._exchanges = 0
         self.version = ""
         """LiveKit's version, known from `start` on."""
         self.service = RoomService(self._client, url=settings.url, access=self.access)
+        self.poll_service = RoomService(self._poll_client, url=settings.url, access=self.access)
         self.rooms = LiveKitRooms(report=self._report, remove=self._remove)
-        self._tasks = RoomTasks(self.service)
+        self._tasks = RoomTasks(RoomService(self._end_client, url=settings.url, access=self.access))
         self._peers = PeerOpening(self._client, url=settings.url, access=self.access, rooms=self.rooms)
 
     # Life
@@ -114,10 +120,11 @@ class LiveKitEngine:
     async def stop(self) -> None:
         """Wait shortly for what is to be ended at LiveKit. No facts are reported after this."""
         self._on_fact = lambda _fact: None
-        for connection in list(self._open.values()):
+        for connection in self._open.pop_all():
             self._tasks.spawn(connection.peer.close())
         await self._tasks.finish()
-        await self._client.aclose()
+        for client in (self._client, self._poll_client, self._end_client):
+            await client.aclose()
 
     def describe(self) -> str:
         """The engine, for the operator."""
@@ -228,8 +235,8 @@ class LiveKitEngine:
         room = self.rooms.end_source(source_id)
         if self._feeds is not None:
             self._feeds.end_source(source_id)
-        for connection_id in [each for each, opened in self._open.items() if opened.source_id == source_id]:
-            self._tasks.spawn(self._open.pop(connection_id).peer.close())
+        for opened in self._open.pop_source(source_id):
+            self._tasks.spawn(opened.peer.close())
         if room is not None:
             self._tasks.delete_room(room)
 
@@ -237,7 +244,7 @@ class LiveKitEngine:
 
     async def _answered(self, connection: RoomConnection, opened: OpenConnection) -> str:
         """Return LiveKit's answer to an offer. Without one, the connection is forgotten. Raises MediaRefusedError."""
-        self._open[connection.connection_id] = opened
+        self._open.put(connection.connection_id, opened)
         self._exchanges += 1
         try:
             if connection.role is ConnectionRole.PUBLISHER:
@@ -246,6 +253,9 @@ class LiveKitEngine:
             if self._open.get(connection.connection_id) is not opened:
                 raise MediaRefusedError(reason=RefusalReason.UNKNOWN_SOURCE, detail="the source has ended meanwhile")
         except BaseException:
+            # It may have been closed before its websocket was open.
+            self._open.pop(connection.connection_id)
+            self._tasks.spawn(opened.peer.close())
             self._forget(connection)
             raise
         finally:
@@ -258,7 +268,7 @@ class LiveKitEngine:
         """Forget a connection whose offer has no answer, also at LiveKit, with its room if nobody else needs that."""
         self.rooms.close(connection.connection_id)
         self._remove(connection)
-        if connection.source_id not in self.rooms.rooms():
+        if not self.rooms.is_open(connection.source_id):
             self._tasks.delete_room(connection.room)
 
     async def create_room(self, name: str, *, empty_timeout_seconds: int) -> None:
@@ -322,7 +332,7 @@ class LiveKitEngine:
 
     def _drop(self, connection_id: str) -> None:
         """Close what a connection has here."""
-        opened = self._open.pop(connection_id, None)
+        opened = self._open.pop(connection_id)
         if opened is not None:
             self._tasks.spawn(opened.peer.close())
 

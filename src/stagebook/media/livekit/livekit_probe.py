@@ -5,10 +5,12 @@ first message tells its version. Signalling is the protocol of LiveKit's clients
 """
 
 import asyncio
+import re
 import secrets
 from typing import Final
 
 import msgspec
+from google.protobuf.message import DecodeError
 from livekit.protocol import rtc
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
 
@@ -18,6 +20,10 @@ from stagebook.media.livekit.signalling.signalling_socket import connect_signall
 PROBE_TIMEOUT_SECONDS: Final = 8.0
 TESTED_MINOR: Final = (1, 13)
 """The minor version of LiveKit that the tests run against. Later ones give a warning, earlier ones are refused."""
+
+
+_NUMBER: Final = re.compile("[0-9]{1,6}")
+_MAX_SHOWN_CHARACTERS: Final = 40
 
 
 class LiveKitUnusableError(Exception):
@@ -50,7 +56,10 @@ async def probe(url: str, *, access: LiveKitAccess) -> LiveKitFound:
     except (OSError, TimeoutError, InvalidHandshake, InvalidURI, WebSocketException) as error:
         raise LiveKitUnusableError(f"LiveKit does not answer at {url}: {str(error) or type(error).__name__}") from error
     message = rtc.SignalResponse()
-    message.ParseFromString(data)
+    try:
+        message.ParseFromString(data)
+    except DecodeError as error:
+        raise LiveKitUnusableError(f"what answers at {url} is not LiveKit: its message is not protobuf") from error
     found = judge_version(message.join.server_info.version or message.join.server_version)
     return msgspec.structs.replace(found, room=name)
 
@@ -59,8 +68,9 @@ def judge_version(version: str) -> LiveKitFound:
     """Return what a version is good for. Raises LiveKitUnusableError for one that is too old."""
     tested = ".".join(map(str, TESTED_MINOR))
     numbers = version.split(".")
-    if len(numbers) < 2 or not all(number.isdigit() for number in numbers[:2]):
-        return LiveKitFound(version=version, warning=f"LiveKit's version is {version!r}: {tested} is tested")
+    if len(numbers) < 2 or not all(_NUMBER.fullmatch(number) for number in numbers[:2]):
+        shown = version[:_MAX_SHOWN_CHARACTERS]
+        return LiveKitFound(version=shown, warning=f"LiveKit's version is {shown!r}: {tested} is tested")
     minor = (int(numbers[0]), int(numbers[1]))
     if minor < TESTED_MINOR:
         raise LiveKitUnusableError(f"LiveKit has version {version}; at least {tested} is needed")

@@ -12,12 +12,13 @@ The rules are those of `media.port`, with one difference. In LiveKit a new publi
 one offer cannot be sent them. So viewers of a replaced publisher are ended with SOURCE_CHANGED.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from stagebook.media.connection_statistics import ConnectionRole
+from stagebook.media.livekit.facts.room_connections import RoomConnection, RoomConnections, TrackFacts
 from stagebook.media.port import CloseCause, Closed, Connected, MediaFact, SourceMeasured
 
 NO_ACCOUNT: Final = "-"
@@ -29,43 +30,10 @@ def room_name(source_id: str, *, account_id: str = NO_ACCOUNT) -> str:
     return f"sb.{account_id}.{source_id}"
 
 
-class TrackFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What LiveKit tells about a publisher's tracks. A member is None if it is not known."""
-
-    audio_codec: str | None = None
-    """The name of a `Codec`, such as opus."""
-    video_codec: str | None = None
-    width: int | None = None
-    height: int | None = None
-
-
-class RoomConnection(msgspec.Struct, frozen=True, kw_only=True):
-    """A publisher or viewer in a room."""
-
-    connection_id: str
-    source_id: str
-    room: str
-    role: ConnectionRole
-    opened_at: float
-    """The monotonic time of the call that opened it, in seconds."""
-    publisher_id: str | None
-    """For a viewer: the connection id of the publisher that it watches."""
-    is_redundant: bool = False
-    """For a publisher: whether it feeds the source beside others, and replaces none."""
-    is_answered: bool = False
-    is_connected: bool = False
-    has_socket: bool = False
-    """Whether a signalling socket reports the end of the connection."""
-    tracks: TrackFacts | None = None
-    """What is known of a publisher's tracks; None before the first note."""
-
-
 class _Source(msgspec.Struct, kw_only=True):
     room: str
     is_established: bool = False
     """Whether a publisher was answered. The source then stays until it is ended."""
-    connection_ids: list[str] = []
-    """The oldest first."""
 
 
 class LiveKitRooms:
@@ -77,7 +45,7 @@ class LiveKitRooms:
         self._report = report
         self._remove = remove
         self._sources: dict[str, _Source] = {}
-        self._connections: dict[str, RoomConnection] = {}
+        self._connections = RoomConnections()
         self._held: dict[str, list[MediaFact]] = {}
         """The facts of connections that are not answered yet."""
 
@@ -139,13 +107,12 @@ class LiveKitRooms:
         A source that had no answered publisher is forgotten with its last connection.
         """
         self._held.pop(connection_id, None)
-        connection = self._connections.pop(connection_id, None)
+        connection = self._connections.pop(connection_id)
         if connection is None:
             return None
-        source = self._sources[connection.source_id]
-        source.connection_ids.remove(connection_id)
-        if not source.is_established and not source.connection_ids:
-            del self._sources[connection.source_id]
+        source_id = connection.source_id
+        if not self._sources[source_id].is_established and not self._connections.has_any(source_id):
+            del self._sources[source_id]
         return connection
 
     def end_source(self, source_id: str) -> str | None:
@@ -153,16 +120,16 @@ class LiveKitRooms:
         source = self._sources.pop(source_id, None)
         if source is None:
             return None
-        for connection_id in source.connection_ids:
-            self._held.pop(connection_id, None)
-            del self._connections[connection_id]
+        for connection in (*self._connections.viewers(source_id), *self._connections.publishers(source_id)):
+            self._held.pop(connection.connection_id, None)
+            self._connections.pop(connection.connection_id)
         return source.room
 
     # What LiveKit is known to have done
 
     def note_connected(self, connection_id: str) -> None:
         """The participant is connected: report it. A publisher replaces the older ones of its source."""
-        known = self._connections.get(connection_id)
+        known = self._connections.find(connection_id)
         connection = None if known is None or known.is_connected else self._change(connection_id, is_connected=True)
         if connection is None:
             return
@@ -176,7 +143,7 @@ class LiveKitRooms:
 
     def note_ended(self, connection_id: str, cause: CloseCause) -> None:
         """The participant is gone from LiveKit: report it. One that was never connected has not lost its consent."""
-        connection = self._connections.get(connection_id)
+        connection = self._connections.find(connection_id)
         if connection is None:
             return
         if not connection.is_connected and cause in (CloseCause.CONSENT_LOST, CloseCause.PEER_CLOSED):
@@ -188,7 +155,7 @@ class LiveKitRooms:
 
         Of a connected publisher each note is reported, so that its size is judged each time.
         """
-        connection = self._connections.get(connection_id)
+        connection = self._connections.find(connection_id)
         if connection is None or connection.role is not ConnectionRole.PUBLISHER:
             return
         known = tracks if connection.tracks is None else _joined(connection.tracks, tracks)
@@ -211,8 +178,7 @@ class LiveKitRooms:
 
     def note_lost(self, source_id: str) -> None:
         """The node with the source's room is lost: report the loss of its connections, and forget the source."""
-        lost = sorted(self._of(source_id), key=lambda each: each.role is ConnectionRole.PUBLISHER)
-        for connection in lost:
+        for connection in (*self._connections.viewers(source_id), *self._connections.publishers(source_id)):
             self._end(connection, CloseCause.ENGINE_LOST, is_in_livekit=False)
         self._sources.pop(source_id, None)
 
@@ -220,11 +186,11 @@ class LiveKitRooms:
 
     def find(self, connection_id: str) -> RoomConnection | None:
         """Return an open connection, or None."""
-        return self._connections.get(connection_id)
+        return self._connections.find(connection_id)
 
     def publisher_of(self, source_id: str) -> RoomConnection | None:
         """Return the publisher whom viewers of a source watch: the connected one, or else the newest; or None."""
-        publishers = [each for each in self._of(source_id) if each.role is ConnectionRole.PUBLISHER]
+        publishers = self._connections.publishers(source_id)
         connected = [each for each in publishers if each.is_connected]
         return next(reversed(connected or publishers), None)
 
@@ -232,20 +198,21 @@ class LiveKitRooms:
         """Return the rooms of the open sources by source id."""
         return {source_id: source.room for source_id, source in self._sources.items()}
 
+    def is_open(self, source_id: str) -> bool:
+        """Return whether there is such a source."""
+        return source_id in self._sources
+
     def unconnected(self) -> list[RoomConnection]:
         """Return the connections that are answered and not known to be connected."""
-        return [each for each in self._connections.values() if each.is_answered and not each.is_connected]
+        return list(self._connections.unconnected.values())
 
     def connected_publishers(self) -> list[RoomConnection]:
         """Return the connected publishers. Nothing but webhooks and polls tells their end."""
-        return [
-            each for each in self._connections.values() if each.is_connected and each.role is ConnectionRole.PUBLISHER
-        ]
+        return list(self._connections.connected_publishers.values())
 
     def viewers_without_socket(self) -> list[RoomConnection]:
         """Return the connected viewers whose end no socket reports."""
-        viewers = [each for each in self._connections.values() if each.role is ConnectionRole.VIEWER]
-        return [each for each in viewers if each.is_connected and not each.has_socket]
+        return list(self._connections.viewers_without_socket.values())
 
     def __len__(self) -> int:
         """Return the number of open connections."""
@@ -254,28 +221,24 @@ class LiveKitRooms:
     # Parts
 
     def _open(self, connection: RoomConnection) -> RoomConnection:
-        self._connections[connection.connection_id] = connection
-        self._sources[connection.source_id].connection_ids.append(connection.connection_id)
+        self._connections.put(connection)
         self._held[connection.connection_id] = []
         return connection
 
-    def _of(self, source_id: str) -> Iterator[RoomConnection]:
-        source = self._sources.get(source_id)
-        return iter(()) if source is None else (self._connections[each] for each in list(source.connection_ids))
-
     def _change(self, connection_id: str, **members: object) -> RoomConnection | None:
         """Replace an open connection by one with other members. Return it, or None if it is unknown."""
-        known = self._connections.get(connection_id)
+        known = self._connections.find(connection_id)
         if known is None:
             return None
-        changed = self._connections[connection_id] = msgspec.structs.replace(known, **members)
+        changed = msgspec.structs.replace(known, **members)
+        self._connections.put(changed)
         return changed
 
     def _replaced_by(self, connection: RoomConnection) -> list[RoomConnection]:
         """Return the publishers of the source that are older than one that has connected."""
         if connection.role is not ConnectionRole.PUBLISHER or connection.is_redundant:
             return []
-        publishers = [each for each in self._of(connection.source_id) if each.role is ConnectionRole.PUBLISHER]
+        publishers = self._connections.publishers(connection.source_id)
         return publishers[: publishers.index(connection)]
 
     def _left_behind(self, connection: RoomConnection, replaced: list[RoomConnection]) -> list[RoomConnection]:
@@ -283,13 +246,16 @@ class LiveKitRooms:
         others."""
         if connection.role is not ConnectionRole.PUBLISHER or connection.is_redundant:
             return []
-        stay = {each.connection_id for each in self._of(connection.source_id) if each not in replaced}
-        return [each for each in self._of(connection.source_id) if each.publisher_id not in (None, *stay)]
+        gone = {each.connection_id for each in replaced}
+        stay = {each.connection_id for each in self._connections.publishers(connection.source_id)} - gone
+        return [each for each in self._connections.viewers(connection.source_id) if each.publisher_id not in stay]
 
     def _end(self, connection: RoomConnection, cause: CloseCause, *, is_in_livekit: bool) -> None:
         held = self._held.get(connection.connection_id)
         fact = Closed(connection_id=connection.connection_id, cause=cause)
-        self.close(connection.connection_id)
+        if self.close(connection.connection_id) is None:
+            # The listener has ended it, or its source, when it was told of another connection.
+            return
         if is_in_livekit:
             self._remove(connection)
         if held is None:

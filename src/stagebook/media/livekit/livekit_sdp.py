@@ -18,6 +18,11 @@ from stagebook.media.rtc.sdp.section_choice import RECEIVING, usable_sections
 from stagebook.media.rtc.sdp.session_description import SessionDescription
 from stagebook.media.rtc.sdp.trickle_fragment import IceFragment
 
+MAX_ANSWER_CHARACTERS = 256 * 1_024
+MAX_ANSWER_SECTIONS = 64
+_UFRAG = re.compile(r"^a=ice-ufrag:([A-Za-z0-9+/]{4,256})\s*$", re.MULTILINE)
+"""RFC 8839 section 5.4."""
+_SECTION = re.compile(r"m=\S+ \S+ \S+( \S+)*")
 _OF_PAYLOAD = re.compile(r"a=(?:rtpmap|fmtp|rtcp-fb):(\d+) ")
 
 
@@ -33,10 +38,22 @@ def ice_session(sdp: str) -> str:
 
     Raises MediaRefusedError (ENGINE_LOST) without one.
     """
-    found = re.search(r"^a=ice-ufrag:(\S+)", sdp, re.MULTILINE)
+    found = _UFRAG.search(sdp)
     if found is None:
         raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail="LiveKit's answer has no ICE credentials")
     return found[1]
+
+
+def require_answer(sdp: str) -> str:
+    """Return LiveKit's answer. Raises MediaRefusedError (ENGINE_LOST) if it is too large, or no session description.
+
+    What follows takes time and memory by its sections and their candidates.
+    """
+    sections = [] if len(sdp) > MAX_ANSWER_CHARACTERS else [part[0] for part in _split(sdp)[1:]]
+    is_usable = 0 < len(sections) <= MAX_ANSWER_SECTIONS and all(_SECTION.fullmatch(line) for line in sections)
+    if not is_usable:
+        raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail="LiveKit's answer cannot be used")
+    return sdp
 
 
 def viewer_codecs(

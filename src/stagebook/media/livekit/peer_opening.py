@@ -7,8 +7,9 @@ import msgspec
 
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.connection_statistics import ConnectionRole
+from stagebook.media.livekit.facts.room_connections import RoomConnection
 from stagebook.media.livekit.livekit_access import LiveKitAccess
-from stagebook.media.livekit.livekit_rooms import LiveKitRooms, RoomConnection
+from stagebook.media.livekit.livekit_rooms import LiveKitRooms
 from stagebook.media.livekit.livekit_sdp import publisher_offer, viewer_codecs, with_track_ids
 from stagebook.media.livekit.signalling.publisher_exchange import PublisherExchange, ordered_rids
 from stagebook.media.livekit.signalling.signalling_exchange import SignallingExchange
@@ -32,6 +33,47 @@ class OpenConnection(msgspec.Struct, kw_only=True):
     """The peer's own ICE credentials."""
     pwd: str
     chosen_layer: str | None = None
+
+
+class OpenConnections:
+    """The connections of an engine by id, and by source."""
+
+    def __init__(self) -> None:
+        self._all: dict[str, OpenConnection] = {}
+        self._of_source: dict[str, dict[str, OpenConnection]] = {}
+
+    def put(self, connection_id: str, opened: OpenConnection) -> None:
+        """Add a connection."""
+        self._all[connection_id] = opened
+        self._of_source.setdefault(opened.source_id, {})[connection_id] = opened
+
+    def get(self, connection_id: str) -> OpenConnection | None:
+        """Return a connection, or None."""
+        return self._all.get(connection_id)
+
+    def pop(self, connection_id: str) -> OpenConnection | None:
+        """Remove a connection and return it; None if it is unknown."""
+        opened = self._all.pop(connection_id, None)
+        if opened is not None:
+            of_source = self._of_source[opened.source_id]
+            del of_source[connection_id]
+            if not of_source:
+                del self._of_source[opened.source_id]
+        return opened
+
+    def pop_source(self, source_id: str) -> list[OpenConnection]:
+        """Remove the connections of a source and return them."""
+        of_source = self._of_source.pop(source_id, {})
+        for connection_id in of_source:
+            del self._all[connection_id]
+        return list(of_source.values())
+
+    def pop_all(self) -> list[OpenConnection]:
+        """Remove all connections and return them."""
+        opened = list(self._all.values())
+        self._all.clear()
+        self._of_source.clear()
+        return opened
 
 
 class PeerOpening:

@@ -13,11 +13,14 @@ from google.protobuf.message import DecodeError, Message
 from livekit.protocol import models, room
 
 from stagebook.media.livekit.livekit_access import LiveKitAccess
+from stagebook.media.livekit.livekit_http import LiveKitAnswer, LiveKitCallError, call_livekit
 
 CALL_TIMEOUT_SECONDS: Final = 5.0
 """A call about a room of a dead node is answered after 3 s, by 503."""
 MAX_ANSWER_SIZE_BYTES: Final = 16 * 2**20
 """A participant takes about 1 KB in a list."""
+
+_PROTOBUF: Final = "application/protobuf"
 
 _Answer = TypeVar("_Answer", bound=Message)
 
@@ -93,30 +96,36 @@ class RoomService:
 
     async def _call(self, method: str, request: Message, answer: _Answer, *, of_room: str) -> _Answer:
         headers = {
-            "Content-Type": "application/protobuf",
+            "Content-Type": _PROTOBUF,
             "Authorization": f"Bearer {self._access.service_token(room=of_room)}",
         }
         try:
-            response = await self._client.post(
+            response = await call_livekit(
+                self._client,
+                "POST",
                 f"{self._url}/twirp/livekit.RoomService/{method}",
                 content=request.SerializeToString(),
                 headers=headers,
-                timeout=CALL_TIMEOUT_SECONDS,
+                timeout_seconds=CALL_TIMEOUT_SECONDS,
+                max_size_bytes=MAX_ANSWER_SIZE_BYTES,
             )
-        except httpx.HTTPError as error:
-            raise RoomServiceError(f"LiveKit did not answer {method}: {type(error).__name__}") from error
-        if response.status_code != httpx.codes.OK:
+        except LiveKitCallError as error:
+            raise RoomServiceError(f"{method}: {error}") from error
+        if response.status != httpx.codes.OK:
             raise _refusal(method, response)
+        # A page of a proxy can be read as protobuf, even an empty one: it would say that nothing is there.
+        if response.headers.get("Content-Type", "") != _PROTOBUF:
+            raise RoomServiceError(f"the answer to {method} is not LiveKit's: it is no {_PROTOBUF}")
         try:
-            answer.ParseFromString(response.content)
+            answer.ParseFromString(response.body)
         except DecodeError as error:
             raise RoomServiceError(f"LiveKit's answer to {method} is not protobuf") from error
         return answer
 
 
-def _refusal(method: str, response: httpx.Response) -> RoomServiceError:
+def _refusal(method: str, response: LiveKitAnswer) -> RoomServiceError:
     try:
-        refused = msgspec.json.decode(response.content, type=_TwirpError)
-    except msgspec.DecodeError:
-        refused = _TwirpError(msg=f"HTTP status {response.status_code}")
+        refused = msgspec.json.decode(response.body, type=_TwirpError)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        refused = _TwirpError(msg=f"HTTP status {response.status}")
     return RoomServiceError(f"LiveKit refused {method}: {refused.msg[:200]}", code=refused.code)

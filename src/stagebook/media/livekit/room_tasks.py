@@ -1,7 +1,8 @@
 """What is ended in LiveKit in the background: participants, rooms, websockets.
 
 The caller of the engine does not wait for it: a node that is lost answers after seconds, and the connection has ended
-in the books already.
+in the books already. The end of a source with 10,000 viewers is as many calls, of which MAX_ENDS_AT_ONCE are made at a
+time.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import structlog
 
 from stagebook.media.livekit.room_service import RoomService, RoomServiceError
 
+MAX_ENDS_AT_ONCE: Final = 32
 _DELAYS_SECONDS: Final = (0.0, 0.5, 2.0, 5.0)
 """Before each attempt."""
 _STOP_TIMEOUT_SECONDS: Final = 5.0
@@ -25,6 +27,8 @@ class RoomTasks:
     def __init__(self, service: RoomService) -> None:
         self._service = service
         self._tasks: set[asyncio.Task[None]] = set()
+        self._calls = asyncio.Semaphore(MAX_ENDS_AT_ONCE)
+        self._is_failing = False
 
     def remove_participant(self, room: str, identity: str) -> None:
         """End a participant's connection. An unknown one is none."""
@@ -52,9 +56,14 @@ class RoomTasks:
         for delay_seconds in _DELAYS_SECONDS:
             await asyncio.sleep(delay_seconds)
             try:
-                await call()
+                async with self._calls:
+                    await call()
             except RoomServiceError as error:
                 failure = error
             else:
+                self._is_failing = False
                 return
-        _log.warning("LiveKit could not be told to end a connection or a room", error=str(failure))
+        # Once for all that fail together, which can be thousands.
+        if not self._is_failing:
+            _log.warning("LiveKit could not be told to end connections or rooms", error=str(failure))
+        self._is_failing = True

@@ -9,11 +9,13 @@ from typing import Final
 import httpx
 import msgspec
 
+from stagebook.media.livekit.livekit_http import LiveKitAnswer, LiveKitCallError, call_livekit
 from stagebook.media.port import MediaRefusedError, RefusalReason
 
 EXCHANGE_TIMEOUT_SECONDS: Final = 8.0
 MAX_ANSWER_SIZE_BYTES: Final = 256 * 1_024
 _MAX_DETAIL_CHARACTERS: Final = 200
+_MAX_RESOURCE_CHARACTERS: Final = 2_048
 
 
 class WhipSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,8 +49,11 @@ class WhipClient:
             "POST", "/whip/v1", offer, {"Content-Type": "application/sdp", "Authorization": f"Bearer {token}"}
         )
         resource = response.headers.get("Location", "")
-        if response.status_code != httpx.codes.CREATED or not resource.startswith("/"):
+        if response.status != httpx.codes.CREATED:
             raise _refusal(response)
+        if not _is_resource(resource):
+            detail = "LiveKit's answer has no resource of a WHIP session"
+            raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail=detail)
         return WhipSession(answer=response.text, resource=resource, etag=response.headers.get("ETag", ""))
 
     async def patch(self, resource: str, fragment: str, *, token: str, etag: str) -> WhipFragment:
@@ -60,28 +65,35 @@ class WhipClient:
         }
         response = await self._request("PATCH", resource, fragment, headers)
         tag = response.headers.get("ETag", etag)
-        if response.status_code == httpx.codes.NO_CONTENT:
+        if response.status == httpx.codes.NO_CONTENT:
             return WhipFragment(fragment=None, etag=tag)
-        if response.status_code != httpx.codes.OK:
+        if response.status != httpx.codes.OK:
             raise _refusal(response)
         return WhipFragment(fragment=response.text, etag=tag)
 
-    async def _request(self, method: str, path: str, body: str, headers: Mapping[str, str]) -> httpx.Response:
+    async def _request(self, method: str, path: str, body: str, headers: Mapping[str, str]) -> LiveKitAnswer:
         try:
-            response = await self._client.request(
-                method, self._url + path, content=body, headers=headers, timeout=EXCHANGE_TIMEOUT_SECONDS
+            return await call_livekit(
+                self._client,
+                method,
+                self._url + path,
+                content=body.encode(),
+                headers=headers,
+                timeout_seconds=EXCHANGE_TIMEOUT_SECONDS,
+                max_size_bytes=MAX_ANSWER_SIZE_BYTES,
             )
-        except httpx.HTTPError as error:
-            detail = f"LiveKit did not answer: {type(error).__name__}"
-            raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail=detail) from error
-        if len(response.content) > MAX_ANSWER_SIZE_BYTES:
-            raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail="LiveKit's answer is too large")
-        return response
+        except LiveKitCallError as error:
+            raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail=str(error)) from error
 
 
-def _refusal(response: httpx.Response) -> MediaRefusedError:
+def _is_resource(path: str) -> bool:
+    """Return whether a Location is a path of LiveKit, which has no other host and no characters of a header line."""
+    return path.startswith("/") and len(path) <= _MAX_RESOURCE_CHARACTERS and path.isascii() and path.isprintable()
+
+
+def _refusal(response: LiveKitAnswer) -> MediaRefusedError:
     """Return the error for a status: LiveKit's own state, or the peer's offer."""
-    status = response.status_code
+    status = response.status
     detail = f"LiveKit refused the offer with status {status}: {response.text[:_MAX_DETAIL_CHARACTERS]}"
     if status == httpx.codes.TOO_MANY_REQUESTS:
         return MediaRefusedError(reason=RefusalReason.BUSY, detail=detail)

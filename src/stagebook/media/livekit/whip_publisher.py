@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from stagebook.media.livekit.livekit_sdp import ice_session
+from stagebook.media.livekit.livekit_sdp import ice_session, require_answer
 from stagebook.media.livekit.whip_client import WhipClient, WhipSession
 from stagebook.media.port import PatchAnswer
 from stagebook.media.rtc.sdp.trickle_fragment import IceFragment
@@ -22,8 +22,9 @@ class WhipPublisher:
     async def open(self) -> str:
         """Return LiveKit's answer. Raises MediaRefusedError."""
         self._session = await self._client.publish(self._offer, token=self._token())
-        self.ice_session = ice_session(self._session.answer)
-        return self._session.answer
+        answer = require_answer(self._session.answer)
+        self.ice_session = ice_session(answer)
+        return answer
 
     async def trickle(self, fragment: str) -> None:
         """Send the peer's candidates. Raises MediaRefusedError."""

@@ -63,18 +63,17 @@ class WatchedRooms:
 
 async def watched_rooms(manager: StageManager, watched: WatchedLiveKit, *, account_id: str) -> WatchedRooms:
     """Return the parts, not started yet. Let the stage manager leave the sessions of rooms open over a restart."""
-    import httpx
-
     from stagebook.api.livekit_webhooks import DurableWebhooks
     from stagebook.livekit_history.room_history import RoomHistory
     from stagebook.media.livekit.livekit_access import LiveKitAccess
+    from stagebook.media.livekit.livekit_http import livekit_client
     from stagebook.media.livekit.room_service import RoomService
 
     # The banner has this warning once. The library would repeat it for each token.
     warnings.simplefilter("ignore", InsecureKeyLengthWarning)
     # httpx logs each call at INFO.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    client = httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=4))
+    client = livekit_client(max_connections=4)
     # LiveKit checks tokens by the wall clock, not by the event clock.
     access = LiveKitAccess(watched.key, wall_clock=lambda: SystemClock().now_ms() / 1_000)
     history = RoomHistory(

@@ -59,7 +59,7 @@ class LiveKitMedia:
         )
         self._polls = LiveKitPolls(
             self.engine.rooms,
-            self.engine.service,
+            self.engine.poll_service,
             connect_timeout_seconds=settings.media_connect_timeout_seconds,
             monotonic=time.monotonic,
         )

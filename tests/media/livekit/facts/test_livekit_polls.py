@@ -23,6 +23,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 0.0
+        self._waiting: list[tuple[float, asyncio.Event]] = []
 
     def __call__(self) -> float:
         return self.now
@@ -31,6 +32,15 @@ class Clock:
         for _ in range(5):
             await asyncio.sleep(0)
         self.now += seconds
+        for due in [each for each in self._waiting if each[0] <= self.now]:
+            self._waiting.remove(due)
+            due[1].set()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until others have slept for so long."""
+        over = asyncio.Event()
+        self._waiting.append((self.now + seconds, over))
+        await over.wait()
 
 
 class ScriptedService:
@@ -142,6 +152,67 @@ async def test_a_dead_node_ends_its_sources_within_12_s(polled: Polled) -> None:
     assert polled.book.closed == [("viewer", CloseCause.ENGINE_LOST), ("publisher", CloseCause.ENGINE_LOST)]
 
 
+async def test_the_slow_answers_of_a_dead_node_do_not_keep_others_waiting(polled: Polled) -> None:
+    """60 of 360 rooms are on a node that dies. Its calls fail after 3 s."""
+    identities = [f"{'dead' if number % 6 == 0 else 'well'} {number}" for number in range(360)]
+    for identity in identities:
+        polled.book.publisher(identity, source_id=identity)
+        polled.book.rooms.note_connected(identity)
+        polled.service.participants[identity] = participant(identity)
+    await polled.run(4)
+    answer = polled.service.get_participant
+
+    async def answer_late(name: str, identity: str) -> ParticipantInfo | None:
+        if identity.startswith("dead"):
+            await polled.clock.wait(3)
+            raise RoomServiceError("no response from servers", code="unavailable")
+        return await answer(name, identity)
+
+    polled.service.get_participant = answer_late  # type: ignore[method-assign] # a node that is dead
+    began = polled.clock.now
+    await polled.run(12)
+    assert len(polled.book.closed) == 60
+    assert all(identity.startswith("dead") for identity, _ in polled.book.closed)
+    asked = Counter(identity for at, identity in polled.service.asked if at > began and identity.startswith("well"))
+    assert min(asked[each] for each in identities if each.startswith("well")) >= 4
+
+
+async def test_one_call_waits_about_a_source_whose_last_call_has_failed(polled: Polled) -> None:
+    polled.connected()
+    for number in range(50):
+        polled.book.viewer(f"viewer {number}", has_socket=False)
+        polled.book.rooms.note_connected(f"viewer {number}")
+    polled.service.is_down = True
+    await polled.run(4)
+    polled.service.asked.clear()
+    await polled.run(1)
+    assert len(polled.service.asked) == 1
+    assert (polled.polls.answered, polled.polls.failed > 0) == (0, True)
+
+
+async def test_an_answer_that_is_older_than_the_connection_ends_nothing(polled: Polled) -> None:
+    polled.book.publisher()
+
+    async def answer(name: str, identity: str) -> ParticipantInfo | None:  # noqa: ARG001 - one room
+        polled.book.rooms.note_connected(identity)
+        return None
+
+    polled.service.get_participant = answer  # type: ignore[method-assign] # a webhook comes during the call
+    polled.clock.now = NEW_CONNECTION_SECONDS + 2
+    await polled.polls.run_second()
+    assert (polled.book.connected, polled.book.closed) == (["publisher"], [])
+
+
+async def test_an_answer_about_somebody_else_is_ignored(polled: Polled) -> None:
+    polled.book.publisher()
+    polled.connected()
+    polled.book.viewer(has_socket=False)
+    polled.service.participants["publisher"] = participant("viewer")
+    polled.clock.now = 3.0
+    await polled.polls.run_second()
+    assert polled.book.connected == ["publisher"]
+
+
 async def test_a_short_outage_ends_nothing(polled: Polled) -> None:
     polled.connected()
     await polled.run(10)
@@ -181,7 +252,7 @@ async def test_few_calls_wait_for_an_answer_at_the_same_time(polled: Polled) -> 
         return participant(identity)
 
     polled.service.get_participant = hang  # type: ignore[method-assign] # a service that does not answer
-    for number in range(100):
+    for number in range(MAX_CALLS_AT_ONCE + 20):
         polled.book.publisher(f"publisher {number}", source_id=f"source {number}")
     polled.clock.now = 1.0
     second = asyncio.create_task(polled.polls.run_second())

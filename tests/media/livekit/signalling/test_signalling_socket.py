@@ -84,3 +84,35 @@ async def test_a_websocket_is_closed_with_the_caller_that_waits_for_it() -> None
         await asyncio.gather(opening, return_exceptions=True)
         await viewer.socket.close()
         assert viewer.reports == []
+
+
+async def test_redirects_are_not_followed() -> None:
+    """The token of the participant would go to another host."""
+    async with running_fake() as elsewhere:
+
+        async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            location = elsewhere.url.replace("http", "ws").encode() + b"/rtc/v1?join_request="
+            writer.write(b"HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % location)
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(redirect, "127.0.0.1", 0) as listening:
+            viewer = Viewer(elsewhere)
+            viewer.socket._url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+            with pytest.raises(MediaRefusedError, match="status 302"):
+                await viewer.socket.open()
+        assert elsewhere.received == {}
+
+
+async def test_closing_ends_the_wait_for_an_answer() -> None:
+    async with running_fake() as fake:
+        fake.is_silent = True
+        viewer = Viewer(fake)
+        opening = asyncio.create_task(viewer.socket.open())
+        await until(lambda: "v" in fake.received, "the websocket")
+        await viewer.socket.close()
+        async with asyncio.timeout(4):
+            with pytest.raises(MediaRefusedError):
+                await opening
+        assert viewer.reports == []

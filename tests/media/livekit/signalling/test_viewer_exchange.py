@@ -205,3 +205,29 @@ def test_candidates_are_bounded() -> None:
 )
 def test_the_codec_of_a_track(mime_type: str, codec: str | None) -> None:
     assert track_codec(models.TrackInfo(mime_type=mime_type)) == codec
+
+
+def test_a_reason_of_a_later_version_is_shown_as_a_number() -> None:
+    exchange = viewer()
+    leave = rtc.LeaveRequest()
+    leave.ParseFromString(b"\x10\x63")
+    assert exchange.receive(rtc.SignalResponse(leave=leave)) == []
+    assert exchange.failure is not None
+    assert exchange.failure.detail == "LiveKit ended the connection: 99"
+
+
+@pytest.mark.parametrize(("told_seconds", "seconds"), [(-5, 5), (0, 5), (7, 7), (2**31 - 1, 60)])
+def test_the_interval_of_pings_is_bounded(told_seconds: int, seconds: float) -> None:
+    exchange = viewer()
+    exchange.receive(rtc.SignalResponse(join=rtc.JoinResponse(ping_interval=told_seconds)))
+    assert exchange.ping_interval_seconds == seconds
+
+
+@pytest.mark.parametrize("candidate", ["z" * 513, "candidate:1\\r\\na=setup:active", "candidate:\\u0000"])
+def test_a_candidate_is_one_line_of_an_answer(candidate: str) -> None:
+    exchange = viewer()
+    play(exchange, recorded("viewer")[:5])
+    before = exchange.candidates
+    init = f'{{"candidate":"{candidate}"}}'
+    play(exchange, [rtc.SignalResponse(trickle=rtc.TrickleRequest(candidateInit=each)) for each in (init, "[" * 5_000)])
+    assert exchange.candidates == before

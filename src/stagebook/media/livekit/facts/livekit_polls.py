@@ -10,7 +10,8 @@ A participant that LiveKit does not know has ended. One that is not connected ye
 not find it: it gets some seconds. One that is not connected in time is ended in LiveKit too, which itself waits longer.
 
 A room whose node is dead answers no call. Three failures in a row over LOST_AFTER_SECONDS mean that the source is lost.
-A restart of Redis takes less: its rooms go on. All failures of a source count together, whoever was asked for.
+A restart of Redis takes less: its rooms go on. All failures of a source count together, whoever was asked for. After a
+failure one call about the source is made at a time, before all others: a dead node takes few of the calls that wait.
 
 The number of calls is bounded: MAX_CALLS_PER_SECOND together, of which MAX_CALLS_AT_ONCE wait for an answer. What does
 not fit waits for the next second, the longest due first. So up to 400 publishers are asked for every 2 s, and 4,000
@@ -18,15 +19,17 @@ every 20 s, at about 6 ms of LiveKit's time each.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Final, Protocol
 
 import msgspec
 import structlog
 from livekit.protocol.models import ParticipantInfo
 
+from stagebook.media.livekit.facts.room_connections import RoomConnection
 from stagebook.media.livekit.facts.webhook_notes import note_participant
-from stagebook.media.livekit.livekit_rooms import LiveKitRooms, RoomConnection
+from stagebook.media.livekit.livekit_rooms import LiveKitRooms
 from stagebook.media.livekit.room_service import RoomServiceError
 from stagebook.media.port import CloseCause
 
@@ -40,7 +43,8 @@ LOST_AFTER_SECONDS: Final = 6.0
 """The third failed answer comes at most 11 s after the death of a node: the first call begins within 2 s, and each is
 answered after 3 s."""
 MAX_CALLS_PER_SECOND: Final = 200
-MAX_CALLS_AT_ONCE: Final = 32
+MAX_CALLS_AT_ONCE: Final = 128
+"""So that the rooms of a dead node, whose calls are answered after 3 s, leave room for those of other nodes."""
 _TOLERANCE_SECONDS: Final = 0.5
 """Rounds begin about once a second. What is due before the middle of one is asked for in it."""
 
@@ -76,8 +80,11 @@ class LiveKitPolls:
     ) -> None:
         """A connection has `connect_timeout_seconds` from its offer until it is connected. `monotonic` returns seconds.
         `sleep` waits for some."""
-        self.calls = 0
-        """All calls so far."""
+        self.answered = 0
+        """The calls that LiveKit has answered, also with `not_found`."""
+        self.failed = 0
+        self.answered_at: float | None = None
+        """The monotonic time of the last answer; None before the first one."""
         self._rooms = rooms
         self._service = service
         self._connect_timeout_seconds = connect_timeout_seconds
@@ -88,6 +95,9 @@ class LiveKitPolls:
         self._failures: dict[str, _Failures] = {}
         """By source id."""
         self._asking: dict[str, asyncio.Task[None]] = {}
+        """By connection id."""
+        self._waiting: Counter[str] = Counter()
+        """The calls that are not answered yet, by source id."""
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -112,18 +122,27 @@ class LiveKitPolls:
 
     def _due(self, now: float) -> list[RoomConnection]:
         """Return the connections that are to be asked for in this second, the longest due first."""
-        due: list[tuple[float, RoomConnection]] = []
+        due: list[tuple[bool, float, RoomConnection]] = []
         known: dict[str, float] = {}
         for connection, interval in self._polled():
             asked_at = self._asked_at.get(connection.connection_id, connection.opened_at)
             known[connection.connection_id] = asked_at
             overdue_seconds = now - asked_at - interval + _TOLERANCE_SECONDS
             if overdue_seconds >= 0 and connection.connection_id not in self._asking:
-                due.append((overdue_seconds, connection))
+                due.append((connection.source_id in self._failures, overdue_seconds, connection))
         self._asked_at = known
-        open_sources = self._rooms.rooms()
-        self._failures = {each: failures for each, failures in self._failures.items() if each in open_sources}
-        return [connection for _, connection in sorted(due, key=lambda each: each[0], reverse=True)]
+        self._failures = {each: failures for each, failures in self._failures.items() if self._rooms.is_open(each)}
+        due.sort(key=lambda each: each[:2], reverse=True)
+        return list(self._without_crowds(connection for _, _, connection in due))
+
+    def _without_crowds(self, due: Iterable[RoomConnection]) -> Iterator[RoomConnection]:
+        """Leave out all connections of a source whose last call failed but one, and all while a call about it waits."""
+        crowded = {source_id for source_id in self._failures if self._waiting[source_id]}
+        for connection in due:
+            if connection.source_id not in crowded:
+                if connection.source_id in self._failures:
+                    crowded.add(connection.source_id)
+                yield connection
 
     def _polled(self) -> Iterator[tuple[RoomConnection, float]]:
         """The connections with the interval in seconds at which they are asked for."""
@@ -136,29 +155,45 @@ class LiveKitPolls:
 
     def _ask(self, connection: RoomConnection, second: float) -> None:
         """Ask for a connection. `second` is the time at which the round began."""
-        self.calls += 1
         self._asked_at[connection.connection_id] = second
         task = asyncio.create_task(self._ask_for(connection))
         self._asking[connection.connection_id] = task
-        task.add_done_callback(lambda _: self._asking.pop(connection.connection_id, None))
+        self._waiting[connection.source_id] += 1
+        task.add_done_callback(lambda _: self._note_done(connection))
+
+    def _note_done(self, connection: RoomConnection) -> None:
+        self._asking.pop(connection.connection_id, None)
+        self._waiting[connection.source_id] -= 1
+        if not self._waiting[connection.source_id]:
+            del self._waiting[connection.source_id]
 
     async def _ask_for(self, connection: RoomConnection) -> None:
         began_at = self._monotonic()
         try:
             participant = await self._service.get_participant(connection.room, connection.connection_id)
-            if participant is not None:
+            self.answered += 1
+            self.answered_at = self._monotonic()
+            if participant is not None and participant.identity == connection.connection_id:
                 note_participant(participant, self._rooms)
                 await self._end_if_late(connection, began_at)
         except RoomServiceError as error:
+            self.failed += 1
             self._note_failure(connection, began_at, str(error))
             return
         except Exception:  # noqa: BLE001 - the polls go on
             _log.exception("a poll of LiveKit failed", connection_id=connection.connection_id)
             return
         self._failures.pop(connection.source_id, None)
-        if participant is None and (
-            connection.is_connected or began_at - connection.opened_at > NEW_CONNECTION_SECONDS
-        ):
+        if participant is None:
+            self._note_missing(connection, began_at)
+
+    def _note_missing(self, connection: RoomConnection, began_at: float) -> None:
+        """LiveKit does not know a participant, as of a moment after `began_at`. `connection` is what was known then."""
+        known = self._rooms.find(connection.connection_id)
+        if known is None or known.is_connected is not connection.is_connected:
+            # It has connected meanwhile, and the answer may be older.
+            return
+        if connection.is_connected or began_at - connection.opened_at > NEW_CONNECTION_SECONDS:
             self._rooms.note_ended(connection.connection_id, CloseCause.CONSENT_LOST)
 
     async def _end_if_late(self, connection: RoomConnection, now: float) -> None:
@@ -175,7 +210,7 @@ class LiveKitPolls:
         if (
             failures.count >= LOST_AFTER_FAILURES
             and self._monotonic() - failures.first_at >= LOST_AFTER_SECONDS
-            and connection.source_id in self._rooms.rooms()
+            and self._rooms.is_open(connection.source_id)
         ):
             del self._failures[connection.source_id]
             _log.error("a room of LiveKit is lost", room=connection.room, detail=detail)

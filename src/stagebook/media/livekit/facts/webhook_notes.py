@@ -11,7 +11,8 @@ from livekit.protocol.models import ParticipantInfo, TrackInfo, TrackType
 from livekit.protocol.webhook import WebhookEvent
 
 from stagebook.media.livekit.disconnect_causes import close_cause
-from stagebook.media.livekit.livekit_rooms import LiveKitRooms, TrackFacts
+from stagebook.media.livekit.facts.room_connections import TrackFacts
+from stagebook.media.livekit.livekit_rooms import LiveKitRooms
 
 _ENDS: Final = frozenset({"participant_left", "participant_connection_aborted"})
 

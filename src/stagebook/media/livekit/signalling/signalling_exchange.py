@@ -26,6 +26,8 @@ from stagebook.media.port import CloseCause, MediaRefusedError, RefusalReason
 
 MAX_CANDIDATES: Final = 64
 """LiveKit has one for each address and protocol. Further ones are ignored."""
+MAX_CANDIDATE_CHARACTERS: Final = 512
+MAX_PING_SECONDS: Final = 60.0
 CLIENT_PROTOCOL: Final = 16
 """The version of the client protocol that the exchange speaks."""
 _DEFAULT_PING_SECONDS: Final = 5
@@ -184,7 +186,8 @@ class SignallingExchange:
     def _take_join(self, join: rtc.JoinResponse) -> list[rtc.SignalRequest]:
         self.participant_sid = join.participant.sid
         self.server_version = join.server_info.version or join.server_version
-        self.ping_interval_seconds = join.ping_interval or _DEFAULT_PING_SECONDS
+        wanted_seconds = join.ping_interval if join.ping_interval > 0 else _DEFAULT_PING_SECONDS
+        self.ping_interval_seconds = min(wanted_seconds, MAX_PING_SECONDS)
         return self._joined(join) if self.state is ExchangeState.JOINING else []
 
     def _take_answer(self, answer: rtc.SessionDescription) -> None:
@@ -195,15 +198,18 @@ class SignallingExchange:
     def _take_trickle(self, trickle: rtc.TrickleRequest) -> None:
         try:
             candidate = msgspec.json.decode(trickle.candidateInit or "{}", type=_CandidateInit).candidate
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             candidate = ""
-        if candidate and candidate not in self._candidates and len(self._candidates) < MAX_CANDIDATES:
+        is_usable = 0 < len(candidate) <= MAX_CANDIDATE_CHARACTERS and candidate.isprintable()
+        if is_usable and candidate not in self._candidates and len(self._candidates) < MAX_CANDIDATES:
             self._candidates.append(candidate)
         self._has_all_candidates = self._has_all_candidates or trickle.final
 
     def _take_leave(self, leave: rtc.LeaveRequest) -> None:
         if self.state is not ExchangeState.ANSWERED:
-            reason = models.DisconnectReason.Name(leave.reason)
+            # A later version may have reasons without a name here.
+            names = {number: name for name, number in models.DisconnectReason.items()}
+            reason = names.get(leave.reason, str(leave.reason))
             self._fail(RefusalReason.ENGINE_LOST, f"LiveKit ended the connection: {reason}")
         elif leave.action != rtc.LeaveRequest.Action.RESUME:
             self.end_cause = close_cause(leave.reason)

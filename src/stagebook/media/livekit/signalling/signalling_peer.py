@@ -5,6 +5,7 @@ from livekit.protocol import rtc
 from stagebook.media.livekit.livekit_sdp import (
     fragment_candidates,
     ice_session,
+    require_answer,
     restart_fragment,
     restarted_offer,
     with_candidates,
@@ -29,8 +30,9 @@ class SignallingPeer:
         """Return LiveKit's answer with all candidates. Raises MediaRefusedError."""
         await self._socket.open()
         exchange = self._socket.exchange
-        self.ice_session = ice_session(exchange.answer)
-        return with_candidates(exchange.answer, exchange.candidates)
+        answer = require_answer(exchange.answer)
+        self.ice_session = ice_session(answer)
+        return with_candidates(answer, exchange.candidates)
 
     async def trickle(self, fragment: str) -> None:
         """Send the peer's candidates. Raises MediaRefusedError."""
@@ -43,7 +45,7 @@ class SignallingPeer:
         await self._socket.restart(offer)
         self._offer = offer
         exchange = self._socket.exchange
-        self.ice_session = ice_session(exchange.answer)
+        self.ice_session = ice_session(require_answer(exchange.answer))
         first = self._plan.tracks[0]
         answer = restart_fragment(exchange.answer, exchange.candidates, mid=first.mid, kind=first.kind)
         return PatchAnswer(fragment=answer, ice_session=self.ice_session)

@@ -15,7 +15,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 from livekit.protocol import rtc
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from stagebook.media.livekit.signalling.signalling_exchange import ExchangeState, SignallingExchange
 from stagebook.media.port import CloseCause, MediaRefusedError, RefusalReason
@@ -64,6 +64,7 @@ class SignallingSocket:
         self._socket: ClientConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
+        self._is_closed = False
         self._restarting = asyncio.Lock()
 
     async def open(self) -> None:
@@ -71,11 +72,12 @@ class SignallingSocket:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 self._socket = await self._connect(self.exchange.join_request())
-                self._task = asyncio.create_task(self._keep(self._socket))
+                if not self._is_closed:
+                    self._task = asyncio.create_task(self._keep(self._socket))
                 await self._until_settled()
         except TimeoutError:
             self.exchange.time_out()
-        except (OSError, InvalidHandshake) as error:
+        except (OSError, InvalidHandshake, InvalidURI) as error:
             raise _refused_handshake(error) from error
         await self._complete()
         self._on_open()
@@ -99,6 +101,10 @@ class SignallingSocket:
         """Close the websocket. Nothing is reported after this."""
         self._on_open = self._on_lost = lambda: None
         self._on_end = lambda _cause: None
+        self._is_closed = True
+        # Whoever waits for an answer does not get one.
+        self.exchange.lose_socket()
+        self._changed.set()
         if self._task is not None:
             self._task.cancel()
         if self._socket is not None:
@@ -170,7 +176,7 @@ class SignallingSocket:
             except InvalidStatus as error:
                 if error.response.status_code < 500:
                     return None
-            except (OSError, TimeoutError, InvalidHandshake):
+            except (OSError, TimeoutError, InvalidHandshake, InvalidURI):
                 continue
         return None
 
@@ -204,16 +210,24 @@ class SignallingSocket:
         self._changed.set()
 
 
+class _Connect(connect):
+    """Does not follow redirects: the token goes to the configured URL and nowhere else."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
 async def connect_signalling(url: str, request: rtc.JoinRequest, *, token: str) -> ClientConnection:
     """Open a websocket for signalling. Raises OSError, TimeoutError and InvalidHandshake."""
     # The token is in a header: URLs are logged.
-    return await connect(
+    return await _Connect(
         f"ws{url.removeprefix('http')}/rtc/v1?join_request={_wrapped(request)}",
         additional_headers={"Authorization": f"Bearer {token}"},
         compression=None,
         open_timeout=EXCHANGE_TIMEOUT_SECONDS,
         close_timeout=_CLOSE_TIMEOUT_SECONDS,
         ping_interval=None,
+        proxy=None,
         max_size=MAX_MESSAGE_SIZE_BYTES,
         max_queue=_MAX_QUEUED_MESSAGES,
     )
