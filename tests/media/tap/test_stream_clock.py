@@ -6,11 +6,12 @@ from itertools import pairwise
 import pytest
 
 from stagebook.media.codecs.codec_names import MediaKind
-from stagebook.media.tap.source_timeline import ORIGIN_US, SourceTimeline
+from stagebook.media.tap.source_timeline import MAX_AHEAD_US, MAX_BACK_US, ORIGIN_US, SourceTimeline
 from stagebook.media.tap.stream_clock import MAX_DIFFERENCE_US, PublisherClock, StreamClock
 
 LIP_SYNC_US = 40_000
 NTP_START_SECONDS = 3_900_000_000
+HOUR_US = 3_600_000_000
 
 
 class SimulatedStream:
@@ -190,10 +191,30 @@ def test_a_drift_between_the_sender_s_clock_and_ours_is_no_jump() -> None:
 
 def test_each_kind_s_time_grows_whatever_is_claimed() -> None:
     timeline = SourceTimeline(0.0)
-    claimed = [timeline.claim(MediaKind.VIDEO, time) for time in (5_000, 5_000, 4_000, 5_500, 90_000)]
+    claimed = [timeline.claim(MediaKind.VIDEO, time, 0.0) for time in (5_000, 5_000, 4_000, 5_500, 90_000)]
     assert claimed == [5_000, 6_000, 7_000, 8_000, 90_000]
     timeline.begin(0.0)
     assert timeline.arrival_us(0.0) > ORIGIN_US - 1
+
+
+@pytest.mark.parametrize("jump_us", [-MAX_BACK_US - 1, -HOUR_US, MAX_AHEAD_US + 33_001, HOUR_US])
+def test_a_kind_whose_clock_jumps_goes_on(jump_us: int) -> None:
+    timeline = SourceTimeline(0.0)
+    for kind in MediaKind:
+        timeline.claim(kind, 2 * HOUR_US, 0.0)
+    assert timeline.claim(MediaKind.VIDEO, 2 * HOUR_US + jump_us, 0.033) == 2 * HOUR_US + 33_000
+    assert timeline.claim(MediaKind.VIDEO, 2 * HOUR_US + jump_us + 40_000, 0.066) == 2 * HOUR_US + 73_000
+    assert timeline.claim(MediaKind.AUDIO, 2 * HOUR_US + 20_000, 0.066) == 2 * HOUR_US + 20_000
+    timeline.begin(10_000.0)
+    assert timeline.claim(MediaKind.VIDEO, 10_000e6, 10_000.0) == 10_000_000_000
+
+
+def test_frames_that_waited_and_a_pause_are_no_jump() -> None:
+    timeline = SourceTimeline(0.0)
+    timeline.claim(MediaKind.VIDEO, 1_000_000, 0.0)
+    assert timeline.claim(MediaKind.VIDEO, 1_033_000, 9.0) == 1_033_000
+    assert timeline.claim(MediaKind.VIDEO, 10_000_000, 9.0) == 10_000_000
+    assert timeline.claim(MediaKind.VIDEO, HOUR_US, 3_600.0) == HOUR_US
 
 
 @pytest.mark.parametrize("first", MediaKind)

@@ -6,15 +6,22 @@ silence for sound, the last picture for pictures. A recording is a sequence of s
 * The first one begins when both kinds have come, or one has been waited for (`stream_opening`). A recording of audio
   and video has both tracks in any case: silence, or a black picture (`black_picture`).
 * Another one begins, without a gap, at a keyframe with other parameter sets, and with another publication.
-* After the end of a part, a jump of the source's time, or a pause of this process, another one begins as the first one
-  did, where the recording ended.
+* After the end of a part, a jump of the source's time (`frame_clock`), or a pause of this process, another one begins
+  as the first one did, where the recording ended.
+
+Whatever a publisher sends, `stream_rate_limit` bounds how many streams begin. Above the limit the stream goes on:
+another clock is mapped to that of the recording, and pictures with other parameter sets, or the media of another part,
+are left out until another stream may begin.
 """
 
 from collections.abc import Callable
 from typing import Final
 
+import structlog
+
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.recording.black_picture import black_picture
+from stagebook.media.recording.frame_clock import ClockedFrame, FrameClock
 from stagebook.media.recording.hls.access_unit import video_format
 from stagebook.media.recording.hls.encoded_media import EncodedPicture, EncodedSound, VideoFormat
 from stagebook.media.recording.hls.hls_writer import HlsWriter
@@ -32,6 +39,7 @@ from stagebook.media.recording.recording_metadata import (
 from stagebook.media.recording.recording_port import RecordingRequest
 from stagebook.media.recording.recording_timeline import RecordingTimeline
 from stagebook.media.recording.stream_opening import StreamOpening
+from stagebook.media.recording.stream_rate_limit import StreamRateLimit
 from stagebook.media.recording.thumbnail_writer import ThumbnailMaker, ThumbnailWriter
 from stagebook.media.tap.tapped_frame import TappedFrame
 
@@ -47,6 +55,8 @@ _MAX_PAUSE_MS: Final = 30_000
 passed is no gap in the media, and it could be days."""
 _TICK_LAG_US: Final = 3_000_000
 """How much later than the wall clock says media may arrive."""
+
+_log = structlog.get_logger(__name__)
 
 
 class UnsupportedVideoError(Exception):
@@ -83,6 +93,9 @@ class ParticipantRecorder:
         self._seen_ms = now_ms()
         """The wall-clock time of the last frame or tick."""
         self._timeline = RecordingTimeline(now_ms=now_ms)
+        self._streams = StreamRateLimit(now_ms=now_ms)
+        self._clock = FrameClock(self._timeline, now_ms=now_ms, may_begin_part=self._admits_stream)
+        self._has_logged_limit = False
         self._writer = HlsWriter(
             objects=objects,
             rendition=PARTICIPANT_RENDITION,
@@ -125,10 +138,19 @@ class ParticipantRecorder:
         if frame.kind is MediaKind.VIDEO and frame.codec is not Codec.H264:
             raise UnsupportedVideoError(duration_ms=self.fail(UNSUPPORTED_CODEC))
         self._notice_pause()
-        if not self._timeline.agrees(frame.time_us):
+        for timed in self._clock.take(frame):
+            self._receive_timed(timed)
+
+    def _receive_timed(self, timed: ClockedFrame) -> None:
+        if timed.begins_part:
             self.end_part()
-        time_us = self._timeline.place(frame.time_us)
+        if self._timeline.is_between_parts and not self._admits_stream():
+            return
+        frame = timed.frame
+        time_us = self._timeline.place(frame.kind, frame.time_us, arrived_ms=timed.arrived_ms)
         if self._is_streaming:
+            if timed.is_after_gap and frame.kind is MediaKind.VIDEO:
+                self._writer.lose_pictures()
             self._record(frame, time_us)
             return
         if self._opening is None:
@@ -155,9 +177,9 @@ class ParticipantRecorder:
     def fill_until(self, source_us: int) -> None:
         """The source has sent media up to this time, on the timeline of its frames, and no more frames of it come: what
         was lost at the end is a gap like any other."""
-        if not self._is_streaming or self._is_closed or not self._timeline.agrees(source_us):
+        time_us = self._timeline.end_us(source_us) if self._is_streaming and not self._is_closed else None
+        if time_us is None:
             return
-        time_us = self._timeline.place(source_us)
         self._fill_sound(time_us)
         self._writer.advance(time_us)
 
@@ -252,6 +274,7 @@ class ParticipantRecorder:
 
     def _start_stream(self, start_us: int) -> None:
         self._is_other_publication = False
+        self._streams.count()
         self._stream_us = start_us
         if self._is_black:
             self._video = video_format(black_picture())
@@ -279,7 +302,8 @@ class ParticipantRecorder:
             if not self._follow_format(frame, time_us):
                 return
         elif self._is_other_publication or self._is_black:
-            self._request_keyframe()
+            if self._streams.admits:
+                self._request_keyframe()
             return
         # Before the picture: segments that it completes are written with the sound that there is.
         self._fill_sound(time_us - _SOUND_LAG_US)
@@ -296,14 +320,25 @@ class ParticipantRecorder:
             return True
         if not self._may_start_stream(time_us):
             self._is_other_publication = True
-            self._request_keyframe()
             return False
         self._video, self._is_black = video, False
         self._start_stream(time_us)
         return True
 
     def _may_start_stream(self, time_us: int) -> bool:
-        return time_us - self._stream_us >= _MIN_STREAM_US and self._writer.accepts(time_us)
+        is_due = time_us - self._stream_us >= _MIN_STREAM_US and self._writer.accepts(time_us)
+        return is_due and self._admits_stream()
+
+    def _admits_stream(self) -> bool:
+        """Whether another stream may begin. A recording that meets the limit is logged once."""
+        is_admitted = self._streams.admits
+        if not is_admitted and not self._has_logged_limit:
+            self._has_logged_limit = True
+            _log.warning(
+                "a recording has too many discontinuities: its publisher changes its clock or its pictures too often",
+                recording=self._request.recording_id,
+            )
+        return is_admitted
 
     def _record_sound(self, frame: TappedFrame, time_us: int, *, is_new_stream: bool) -> None:
         if self._sound is None:

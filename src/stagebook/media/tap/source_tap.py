@@ -42,6 +42,8 @@ class SourceTap:
         """`hand_on` gets the frames. `ask_for_keyframe` requests a keyframe of an SSRC from the engine. Simulcast
         layers above `limit` are avoided, and `settling_seconds` is how long they may take to show their heights. `now`
         is in monotonic seconds, also below."""
+        self._now = now
+        """When the tap was called last."""
         self._limit = limit
         self._settling_seconds = settling_seconds
         self._hand_on = hand_on
@@ -59,6 +61,7 @@ class SourceTap:
 
     def receive(self, message: RelayMessage, now: float) -> None:
         """Receive a message of the relay. What a publisher has sent cannot make it raise."""
+        self._now = now
         match message:
             case PublisherRelayed():
                 self._start_publisher(message, now)
@@ -90,7 +93,7 @@ class SourceTap:
 
     def choose_height(self, pixels: int | None, now: float) -> None:
         """Hand on the smallest simulcast layer that is at least so high; None: the best one."""
-        self._height = pixels
+        self._height, self._now = pixels, now
         if self._publisher is not None:
             self._publisher.choose_height(pixels, now)
 
@@ -101,12 +104,14 @@ class SourceTap:
 
     def tick(self, now: float) -> None:
         """Do what is due. Called a few times a second."""
+        self._now = now
         if self._publisher is not None:
             self._publisher.tick(now)
 
     def flush(self, now: float) -> int | None:
         """Hand on what waits: nothing more is received. Returns the time of the newest media that has come, in
         microseconds, also of what was lost or cannot be decoded; None if nothing has come."""
+        self._now = now
         publisher = self._publisher or self._released
         newest_us = None if publisher is None else publisher.flush(now)
         return self._timeline.end_us(newest_us)
@@ -155,7 +160,7 @@ class SourceTap:
             TappedFrame(
                 kind=kind,
                 codec=codec,
-                time_us=self._timeline.claim(kind, time_us),
+                time_us=self._timeline.claim(kind, time_us, self._now),
                 body=frame.body,
                 is_keyframe=frame.is_keyframe,
                 is_after_loss=is_after_loss,

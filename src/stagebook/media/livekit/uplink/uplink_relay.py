@@ -54,7 +54,7 @@ class UplinkRelay(SourceRelay):
             self._encoder.receive_unit(unit, self._clock())
 
     def _hand_on(self, kind: MediaKind, frame: BuiltFrame, time_us: float) -> None:
-        self._timeline.claim(kind, time_us)
+        self._timeline.claim(kind, time_us, self._clock())
         # Not from whole microseconds: the timestamps of audio would be off by a sample now and then.
         ticks = max(round(time_us * _TICKS_PER_US[kind]), self._last_ticks[kind] + 1)
         self._last_ticks[kind] = ticks

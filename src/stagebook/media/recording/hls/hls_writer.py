@@ -133,7 +133,10 @@ class HlsWriter:
     def write_picture(self, picture: EncodedPicture) -> None:
         """Add a picture. One that is not after the picture before it is left out, and so is one that depends on what
         was left out."""
-        if self._newest_stream is None or self._newest_stream.video is None or not self._pending.follows(picture):
+        if self._newest_stream is None or self._newest_stream.video is None:
+            return
+        if not self._pending.follows(picture):
+            self.lose_pictures()
             return
         self._fill_stall(picture.time_us)
         if not picture.is_keyframe and self._is_too_long(picture.time_us):
@@ -148,6 +151,10 @@ class HlsWriter:
         if self._is_keyframe_due(picture.time_us):
             self._request(picture.time_us)
         self._cut_complete()
+
+    def lose_pictures(self) -> None:
+        """Pictures were left out: those that follow are left out as well, until a keyframe comes."""
+        self._needs_keyframe = True
 
     def write_sound(self, sound: EncodedSound) -> None:
         """Add a frame of sound. One that overlaps the frame before it is left out, and so is one before the start."""
