@@ -180,10 +180,10 @@ class Server:
             book_path=parts.folder.book_path,
             manager=parts.manager,
             retention=parts.retention,
-            engines=parts.engines,
-            ingest=parts.ingest,
-            recorders=parts.recorders,
-            compositions=parts.compositions,
+            engines=parts.media.engines,
+            ingest=parts.media.ingest,
+            recorders=parts.media.recorders,
+            compositions=parts.media.compositions,
             requests=self._requests,
             connections=lambda: len(self._http.server_state.connections),
             websockets=lambda: self._router.websockets,
@@ -202,8 +202,8 @@ class Server:
             version=parts.version,
             auth=parts.settings.auth,
             unknown_stream_keys=parts.manager.unknown_stream_keys,
-            encoder_streams=0 if parts.ingest is None else parts.ingest.load.streams,
-            shed_encoders=0 if parts.ingest is None else parts.ingest.load.shed_encoders,
+            encoder_streams=0 if parts.media.ingest is None else parts.media.ingest.load.streams,
+            shed_encoders=0 if parts.media.ingest is None else parts.media.ingest.load.shed_encoders,
         )
 
     def _on_started(self) -> None:
@@ -215,8 +215,8 @@ class Server:
             listening=str(Address(host=parts.host, port=parts.port)),
             public_url=parts.public_url,
             data=parts.folder.path,
-            media=parts.media_description,
-            ingest="" if parts.ingest is None else parts.ingest.describe(),
+            media=parts.media.description,
+            ingest="" if parts.media.ingest is None else parts.media.ingest.describe(),
         )
         print(banner, flush=True)
         if parts.room_history is not None:

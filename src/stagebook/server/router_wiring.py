@@ -52,7 +52,7 @@ def _livekit_webhooks(parts: ServerParts) -> Application | None:
     """Return the receiver of LiveKit's webhooks: those of the media engine, or of rooms that are watched."""
     if parts.room_history is not None:
         return parts.room_history.webhooks
-    return None if parts.livekit is None else parts.livekit.webhooks
+    return None if parts.media.livekit is None else parts.media.livekit.webhooks
 
 
 def _testing_api(parts: ServerParts, *, operations: Collection[str]) -> RouteApi | None:

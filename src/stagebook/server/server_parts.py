@@ -6,15 +6,13 @@ start:  traces -> book -> history processes, live tail
 end:    in the reverse order
 """
 
-import asyncio
 import os
 import time
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import structlog
 
@@ -23,7 +21,6 @@ from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
-from stagebook.config.rules import ConfigError
 from stagebook.config.settings import Settings
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.history.processes.history_processes import HistoryProcesses
@@ -31,22 +28,11 @@ from stagebook.history.search.search_indexer import SearchIndexer
 from stagebook.livekit_history.watched_livekit import WatchedLiveKit
 from stagebook.manager.retention import Retention
 from stagebook.manager.stage_manager import StageManager
-from stagebook.media.composition.composition_port import CompositionEngine
-from stagebook.media.composition.processes.composition_pool import CompositionPool
-from stagebook.media.ingest.processes.ingest_pool import IngestPool
-from stagebook.media.ingest.tls_certificate import CertificateFiles
-from stagebook.media.media_router import MediaRouter
-from stagebook.media.port import MediaEngine
-from stagebook.media.recording.processes.recorder_pool import RecorderPool
-from stagebook.media.recording.recording_port import RecordingEngine
-from stagebook.media.rtc.engine.engine_pool import EnginePool
-from stagebook.media.simulated.mixed_media import MixedMedia
-from stagebook.media.simulated.silent_feeds import SilentFeeds
-from stagebook.server.composition_wiring import build_compositions
 from stagebook.server.controlled_parts import ControlledParts
 from stagebook.server.garbage_collection import tune_garbage_collection
 from stagebook.server.listen_sockets import ListenSockets
 from stagebook.server.livekit.watched_rooms import WatchedRooms, watched_rooms
+from stagebook.server.media_engine.media_parts import MediaParts
 from stagebook.server.server_secrets import ServerSecrets
 from stagebook.server.system_clock import SystemClock, SystemRandomness
 from stagebook.server.telemetry.start_traces import start_traces
@@ -56,23 +42,14 @@ from stagebook.server.webhook_wiring import (
     webhook_service,
 )
 from stagebook.server.wiring import (
-    build_recorders,
     build_retention,
     build_stage_manager,
-    engine_settings,
-    ingest_process_count,
-    ingest_settings,
-    media_process_user,
     public_base_url,
     public_endpoints,
-    rtmps_certificate_files,
 )
 from stagebook.stage.clock import Clock, Randomness
 from stagebook.webhooks.delivery.delivery_process import WebhookDelivery
 from stagebook.webhooks.webhook_service import WebhookService
-
-if TYPE_CHECKING:
-    from stagebook.server.media_engine.livekit_wiring import LiveKitMedia
 
 _log = structlog.get_logger(__name__)
 
@@ -84,11 +61,7 @@ class ServerParts:
     event_log: SqliteEventLog
     history: HistoryProcesses
     live: LiveEvents
-    engines: EnginePool
-    livekit: "LiveKitMedia | None"
-    ingest: IngestPool | None
-    compositions: CompositionPool
-    recorders: RecorderPool
+    media: MediaParts
     manager: StageManager
     retention: Retention
     webhooks: WebhookService
@@ -123,9 +96,6 @@ class ServerParts:
         self.public_url = public_base_url(settings, port=self.port)
         self.version = metadata.version("stagebook")
         self._lock = lock
-        self._media_user = media_process_user(settings)
-        # Most tests use no media, and a test run starts servers all the time. A LiveKit server has media of its own.
-        self._starts_media_on_demand = controlled is not None or watched is not None
         self._watched = watched
         self.room_history: WatchedRooms | None = None
         self._started = AsyncExitStack()
@@ -146,10 +116,7 @@ class ServerParts:
             self.live = self._start_live_events(parts)
             await self._start_stages(parts)
             self._start_webhooks(parts)
-            if self.ingest is not None:
-                # Started last: encoders reconnect at once, and the manager must be ready to admit them.
-                await self.ingest.start()
-                parts.push_async_callback(self.ingest.stop)
+            await self.media.start_ingest(parts)
             self._started = parts.pop_all()
         return self
 
@@ -172,34 +139,22 @@ class ServerParts:
 
     async def _start_stages(self, parts: AsyncExitStack) -> None:
         """Start the media engines and the stage manager, which ends what an interrupted run has left open."""
-        self.livekit = await self._start_livekit(parts)
-        self.engines = EnginePool(
-            engine_settings(self.settings, host=self.host),
-            processes=self.settings.media_processes,
-            user=self._media_user,
-            on_demand=self._starts_media_on_demand or self.livekit is not None,
-        )
-        # The processes take about as long to start as recovery takes for thousands of participants: side by side.
-        engines_start = asyncio.create_task(self.engines.start())
-        parts.push_async_callback(self.engines.stop)
-        parts.callback(engines_start.cancel)
-        self.compositions = build_compositions(
+        self.media = MediaParts(
             self.settings,
-            engines=self.engines,
             folder=self.folder,
-            user=self._media_user,
-            cores=_usable_cores(),
+            page_token_secret=self.secrets.page_token_secret,
+            sockets=self.sockets,
+            controlled=self.controlled,
+            # Most tests use no media, and a test run starts servers all the time. A watched LiveKit has its own media.
+            on_demand=self.controlled is not None or self._watched is not None,
         )
-        parts.push_async_callback(self.compositions.stop)
-        self.recorders = build_recorders(self.settings, engines=self.engines, folder=self.folder, user=self._media_user)
-        parts.push_async_callback(self.recorders.stop)
-        self.ingest = self._build_ingest()
+        await self.media.open(parts)
         self.manager = build_stage_manager(
             self.settings,
             book=self.book,
-            media=self._media(),
-            recording=self._recorder(),
-            composition=self._composer(),
+            media=self.media.engine(),
+            recording=self.media.recorder(),
+            composition=self.media.composer(),
             secrets=self.secrets,
             endpoints=public_endpoints(self.settings, public_url=self.public_url, sockets=self.sockets),
             clock=self.clock,
@@ -218,52 +173,9 @@ class ServerParts:
         recovered = await self.manager.start()
         if self.room_history is not None:
             self.room_history.start()
-        await engines_start
-        self.compositions.complete_leftovers()
-        await self.recorders.start()
+        await self.media.finish_start()
         if recovered:
             _log.warning("sessions left open by the last run were ended", sessions=recovered)
-
-    async def _start_livekit(self, parts: AsyncExitStack) -> "LiveKitMedia | None":
-        """Return LiveKit as the media engine, if the settings say so. Raises ConfigError if it cannot be used."""
-        if self.settings.media_engine != "livekit":
-            return None
-        try:
-            # Late: it needs the extra, and its libraries take long to load.
-            from stagebook.server.media_engine.livekit_wiring import LiveKitMedia
-        except ImportError as error:
-            rule = f"livekit needs the extra: pip install 'stagebook[livekit]' ({error})"
-            raise ConfigError(name="media_engine", rule=rule) from error
-        media = LiveKitMedia(self.settings, page_token_secret=self.secrets.page_token_secret, user=self._media_user)
-        parts.push_async_callback(media.stop)
-        await media.start()
-        return media
-
-    @property
-    def media_description(self) -> str:
-        """What forwards media, for the operator."""
-        return self.engines.describe() if self.livekit is None else self.livekit.engine.describe()
-
-    def _media(self) -> MediaEngine:
-        """Return the real engines, and with `--testing` those of participants without media as well."""
-        real = MediaRouter(self.engines if self.livekit is None else self.livekit.engine, self.ingest)
-        if self.controlled is None:
-            return real
-        return MixedMedia(real, self.controlled.simulated, SilentFeeds(self.engines))
-
-    def _recorder(self) -> RecordingEngine:
-        """Return the real recorder, and with `--testing` that of participants without media as well."""
-        real = self.recorders if self.livekit is None else self.livekit.recorder
-        return real if self.controlled is None else self.controlled.with_recorder(real)
-
-    def _composer(self) -> CompositionEngine | None:
-        """Return the real composer, and with `--testing` that of participants without media as well.
-
-        With LiveKit there is none: nothing hands out the media of a source.
-        """
-        if self.livekit is not None:
-            return None
-        return self.compositions if self.controlled is None else self.controlled.with_composer(self.compositions)
 
     async def _make_book_shrinkable(self) -> None:
         """Rewrite a book of an earlier version once, so that its file becomes shorter when rows are deleted."""
@@ -295,26 +207,6 @@ class ServerParts:
         parts.push_async_callback(live.end)
         return live
 
-    def _build_ingest(self) -> IngestPool | None:
-        """Return the ingest pool, not started yet, or None if RTMP and RTMPS are switched off.
-
-        Must be called while the book is open: its lock ensures that no other server uses the data folder, in which a
-        certificate may be generated.
-        """
-        rtmp, rtmps = self.sockets.rtmp, self.sockets.rtmps
-        if rtmp is None and rtmps is None:
-            return None
-        files = rtmps_certificate_files(self.settings, folder=self.folder, now=datetime.now(UTC))
-        return IngestPool(
-            ingest_settings(self.settings),
-            processes=ingest_process_count(self.settings, cores=_usable_cores()),
-            rtmp=rtmp,
-            rtmps=rtmps,
-            certificate=None if files is None else CertificateFiles(*files),
-            user=self._media_user,
-            on_demand=self._starts_media_on_demand,
-        )
-
     def _start_webhooks(self, parts: AsyncExitStack) -> None:
         """Deliver events from now on, also those of recovery. Raises ConfigError for a destination of the settings."""
         self.webhooks = webhook_service(self.folder, event_clock=self.clock)
@@ -323,8 +215,3 @@ class ServerParts:
         self.delivery.start()
         parts.push_async_callback(self.delivery.stop)
         self.book.on_durable(self.delivery.note_durable)
-
-
-def _usable_cores() -> int:
-    """Return the number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -95,7 +95,7 @@ def watch_routes(parts: ServerParts, calls: OperationCalls, access: WatchAccessP
     cursors = ListCursors(PositionSeal(secret=parts.secrets.page_token_secret, purpose=LIST_CURSOR_PURPOSE))
     clock, region = parts.clock, parts.settings.region
     yield from SearchRoutes(parts.history, cursors=cursors, region=region).routes()
-    yield from MediaTrafficRoutes(partial(total_traffic, parts.engines)).routes()
+    yield from MediaTrafficRoutes(partial(total_traffic, parts.media.engines)).routes()
     places = ReaderPlaces(RESPONSES_AT_ONCE, counted="open exports")
     yield from SessionRoutes(history=parts.history, cursors=cursors, places=places, clock=clock, region=region).routes()
     yield StageRoutes(

@@ -1,1 +1,1 @@
-"""The wiring of an external media engine."""
+"""The wiring of the media engines and the media processes."""
