@@ -69,7 +69,7 @@ class SourceFaultError(Exception):
 
 
 class _LineKind(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The members that tell an event of a composition."""
+    """The members by which an event of a composition is recognized."""
 
     composition_arn: str | None = None
     sequence: str = ""

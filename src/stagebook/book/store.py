@@ -339,7 +339,7 @@ class Book(BookReader, Protocol):
     async def note_open_events(self) -> None:
         """Let `list_open_participants` know every event that was submitted before this call.
 
-        Raises BookFailedError, and BookBusyError if it cannot be done now.
+        Raises BookFailedError, and BookBusyError if the database is busy.
         """
 
     def delete_old(self, policy: RetentionPolicy, *, now_ms: int) -> AsyncGenerator[RetentionStep]:

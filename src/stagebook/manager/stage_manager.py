@@ -98,6 +98,7 @@ class StageManager:
         self.region = region
         self._media = media
         self._rooms: ObservedRooms | None = None
+        of_connections = connection_randomness or randomness
         dispatcher = OrderDispatcher(media=media)
         rules = SessionRules(limits=limits, linger_ms=linger_ms)
         self._unit = UnitOfWork(book=book, clock=clock, randomness=randomness, rules=rules, dispatcher=dispatcher)
@@ -105,39 +106,39 @@ class StageManager:
         self._presence = PresencePublisher(sessions=self._unit.registry.sessions, durable=self._unit.durable)
         self._unit.changed = self._session_changed
         dispatcher.close_events = self._presence.close
+        self._index = IngestConfigurationIndex(book=book)
+        self._authorization = Authorization(book=book, tokens=tokens, is_ingest_participant=self._index.has_participant)
+        self._open_recordings(book, recording, of_connections)
+        self._open_compositions(composition, channel_url, randomness)
+        self._open_participants(media, of_connections)
+        self._open_resources(book, tokens, randomness, of_connections)
+
+    def _open_recordings(self, book: Book, engine: RecordingEngine | None, randomness: Randomness) -> None:
+        """Create the service of recordings."""
         self._recordings = RecordingService(
-            engine=recording,
+            engine=engine,
             book=book,
             pending=self._unit.pending,
-            randomness=connection_randomness or randomness,
+            randomness=randomness,
             now=self._unit.now,
             submit=self._unit.submit,
         )
-        if recording is not None:
+        if engine is not None:
             self._unit.recordings = self._recordings
-        self._index = IngestConfigurationIndex(book=book)
-        self._authorization = Authorization(book=book, tokens=tokens, is_ingest_participant=self._index.has_participant)
-        self.compositions = CompositionService(
-            unit=self._unit,
-            engine=composition,
-            requests=CompositionRequests(
-                unit=self._unit,
-                authorization=self._authorization,
-                channel_url=channel_url,
-                limits=limits,
-                region=region,
-                randomness=randomness,
-            ),
-        )
-        self._open_participants(media, connection_randomness or randomness)
-        self._open_resources(book, tokens, randomness)
-        self.replications = ReplicationService(
-            book=book,
+
+    def _open_compositions(
+        self, engine: CompositionEngine | None, channel_url: ChannelDirectory, randomness: Randomness
+    ) -> None:
+        """Create the service of compositions."""
+        requests = CompositionRequests(
             unit=self._unit,
             authorization=self._authorization,
-            limits=limits,
-            randomness=connection_randomness or randomness,
+            channel_url=channel_url,
+            limits=self.limits,
+            region=self.region,
+            randomness=randomness,
         )
+        self.compositions = CompositionService(unit=self._unit, engine=engine, requests=requests)
 
     def _open_participants(self, media: MediaEngine, randomness: Randomness) -> None:
         """Create the services of participants and the listener of the media engine."""
@@ -154,8 +155,10 @@ class StageManager:
         )
         self._engine_events = EngineEvents(unit=self._unit, ingest_asked=self._rtmp_join.on_asked)
 
-    def _open_resources(self, book: Book, tokens: TokenAuthority, randomness: Randomness) -> None:
-        """Create the services of resources."""
+    def _open_resources(
+        self, book: Book, tokens: TokenAuthority, randomness: Randomness, of_connections: Randomness
+    ) -> None:
+        """Create the services of resources. `of_connections` is for ids that are unique in the server."""
         unit, authorization, limits, region = self._unit, self._authorization, self.limits, self.region
         self.public_keys = PublicKeyService(unit=unit, limits=limits, region=region)
         self.configurations = ConfigurationService(
@@ -185,9 +188,12 @@ class StageManager:
             recordings=self._recordings,
         )
         self.tags = TagService(unit=unit, stages=self.stages, compositions=self.compositions)
+        self.replications = ReplicationService(
+            book=book, unit=unit, authorization=authorization, limits=limits, randomness=of_connections
+        )
 
     def observe(self, rooms: ObservedRooms) -> None:
-        """Let the sessions of rooms that somebody else runs go on over a restart. Call it before `start`."""
+        """Add the rooms of an external LiveKit server, whose sessions survive a restart. Call it before `start`."""
         self._rooms = rooms
         self.stages.rooms = rooms
 

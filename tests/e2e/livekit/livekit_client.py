@@ -79,7 +79,7 @@ class LiveKitPeople:
         self._key = key
 
     async def join(self, room: str, identity: str, *, publishes: bool = False) -> None:
-        """Let somebody join a room; return when it is in it, and its microphone is published if it publishes."""
+        """Let a participant join a room; return when it has joined, and published its microphone if it publishes."""
         token = jwt.encode(
             {
                 "iss": self._key.key,
@@ -93,11 +93,11 @@ class LiveKitPeople:
         await self._page.evaluate("arguments_ => join(...arguments_)", [identity, self._url, token, publishes])
 
     async def unpublish(self, identity: str) -> None:
-        """Let somebody stop all its tracks."""
+        """Let a participant stop all its tracks."""
         await self._page.evaluate("name => unpublish(name)", identity)
 
     async def leave(self, identity: str) -> None:
-        """Let somebody leave."""
+        """Let a participant leave."""
         await self._page.evaluate("name => leave(name)", identity)
 
 

@@ -1,4 +1,4 @@
-"""Sources and connections of the LiveKit engine: each fact once, whatever LiveKit tells and in which order."""
+"""Sources and connections of the LiveKit engine: each fact once, in whatever order LiveKit reports."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Webhooks of LiveKit are read only if their sender knows the API secret."""
+"""Webhooks of LiveKit are read only if their token is signed with the API secret."""
 
 import base64
 import hashlib

@@ -76,7 +76,7 @@ class CompositionImport:
             self._of(composition.arn, lambda: composition)  # noqa: B023 - called at once
 
     def add(self, logged: LoggedCompositionEvent, *, is_known: bool) -> Iterable[Fault]:
-        """Take an event. Return the rules that it breaks; one that the book has already breaks none."""
+        """Add an event. Return the rules that it breaks; an event that the book has already breaks none."""
         imported = self._of(logged.composition_arn, lambda: _derived(logged))
         if is_known:
             return ()
@@ -111,7 +111,7 @@ class CompositionImport:
             self._insertion.put_composition(imported.key, value)
             return imported
         key, value = stored
-        # What the server itself has written knows more than a list.
+        # A row that the server has written has members that a list lacks.
         is_derived = all(not each.configuration for each in value.destinations)
         imported = ImportedComposition(key, value, given if is_derived else None)
         for logged in self._insertion.composition_events(arn):

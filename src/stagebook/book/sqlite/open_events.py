@@ -1,8 +1,8 @@
 """Table `open_event`: what is open, so that recovery need not read all events.
 
 An event that opens or ends something changes a row of the table, which would cost more than the event itself when each
-event is committed alone. Most of what is opened is ended before anybody asks. So the writer collects the rows of events
-and notes MAXIMUM_UNNOTED_EVENTS of them with one statement. `sequencer.noted_sequence` is the newest event that is
+event is committed alone. Most events are ended before the table is read. The writer collects the rows of events and
+notes MAXIMUM_UNNOTED_EVENTS of them with one statement. `sequencer.noted_sequence` is the newest event that is
 noted, and changes in the same transaction. The events after it are in table `event`: `note_unnoted` notes them when a
 book is opened after a crash, and nothing is lost.
 """

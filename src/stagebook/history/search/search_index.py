@@ -90,7 +90,7 @@ class SearchIndex:
     def trim(self) -> bool:
         """Delete entries of events that are no longer in the book; return whether there may be more.
 
-        Each call goes on where the last one ended, through all sessions and compositions again and again.
+        Each call continues where the last one ended, and after the last session or composition with the first.
         """
         with self._guarded():
             with self._transaction():

@@ -184,8 +184,8 @@ class StageService:
         participant of an ingest configuration: the configuration is detached from the stage. `reason` is stored with
         the events. Raises ResourceNotFoundError for an unknown stage (API reference, DisconnectParticipant).
 
-        A participant of a stage that shows a room of LiveKit is removed from the room. Each time that somebody enters a
-        room is another participant, so the id does not return. Raises ServerBusyError if LiveKit does not answer.
+        A participant of a stage that shows a room of LiveKit is removed from the room. Each join of
+        a room is another participant, so the id does not return. Raises ServerBusyError if LiveKit does not respond.
         """
         stage = self.find(stage_arn)
         if is_room_stage(stage_arn):

@@ -148,7 +148,7 @@ class Authorization:
         if rights is not None:
             return rights
         stage = self._book.get_stage(stage_arn)
-        # Nobody is admitted to a stage that shows a room of LiveKit, whatever token or stream key names it.
+        # No participant is admitted to a stage that shows a room of LiveKit, by any token or stream key.
         if stage is None or stage_arn in self._deleting or is_room_stage(stage_arn):
             return None
         if len(self._rights) >= MAXIMUM_CACHED_STAGES:

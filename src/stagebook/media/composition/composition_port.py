@@ -123,7 +123,7 @@ OutputFact: TypeAlias = OutputStarted | OutputReconnecting | OutputEnded | Outpu
 CompositionFact: TypeAlias = OutputFact | CompositionLost
 CompositionListener: TypeAlias = Callable[[CompositionFact], "asyncio.Future[None] | None"]
 """Returns a future for the durability of what a fact leads to; None if it leads to nothing. Until the end of a
-destination is durable, the engine keeps what it needs to tell it again."""
+destination is durable, the engine keeps what it needs to report it again."""
 
 
 class CompositionEngine(Protocol):

@@ -1,4 +1,4 @@
-"""The frames of an uplink: whole access units, with timestamps that go on from encoder to encoder."""
+"""The frames of an uplink: whole access units, with timestamps that continue from encoder to encoder."""
 
 from itertools import pairwise
 

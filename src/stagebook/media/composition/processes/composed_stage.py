@@ -163,7 +163,7 @@ class ComposedStage:
         )
         tapped = _TappedParticipant(participant_id, decoder, self._end_tap)
         limit = PictureLimit(LONGER_SIDE, SHORTER_SIDE)
-        # Whoever joins is seen with the first keyframe of any layer.
+        # A participant that joins is shown with the first keyframe of any layer.
         ticket = self._taps.accept(tap_id, description, tapped, limit=limit, settling_seconds=0.0)
         self._participants[tap_id] = tapped
         self._apply_heights()
@@ -249,7 +249,7 @@ class ComposedStage:
         return program, opened
 
     def _open_output(self, output: Output, program: ComposedProgram) -> _OpenOutput:
-        """Raises ValueError for a URL that is none of RTMP."""
+        """Raises ValueError for a URL that is not one of RTMP or RTMPS."""
         if isinstance(output, ChannelOutput):
             return RtmpOutput(
                 output,

@@ -41,7 +41,7 @@ from stagebook.media.worker.worker_messages import RequestRefused
 MAX_FILE_BYTES: Final = 256 << 20
 """The largest file of a spool is a segment: 10 s at 8.5 Mbit/s have 11 MB."""
 TAP_BATCH_SECONDS: Final = 0.02
-"""One packet of sound. Pictures and sound that arrive later are shown and heard later."""
+"""One packet of sound. Pictures and sound that arrive later are composed later."""
 
 
 class _ComposingWorker:
