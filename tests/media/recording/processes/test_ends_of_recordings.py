@@ -195,7 +195,9 @@ async def test_a_process_that_is_killed_leaves_the_same_duration_in_the_bucket_a
     encoder: RecordedEncoder,
 ) -> None:
     os.kill(encoder.process_id, signal.SIGCONT)
-    await until(lambda: (encoder.media / "1.mp4").exists())
+    # The playlist is put behind the journal's record of a segment, and a segment before it.
+    playlist = encoder.media / "playlist.m3u8"
+    await until(lambda: playlist.exists() and "\n1.mp4\n" in playlist.read_text())
     os.kill(encoder.process_id, signal.SIGKILL)
     await until(lambda: any(isinstance(fact, RecordingFailed) for fact in encoder.facts))
     failed = next(fact for fact in encoder.facts if isinstance(fact, RecordingFailed))
