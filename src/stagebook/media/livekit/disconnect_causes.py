@@ -12,7 +12,7 @@ _CAUSES: Final = {
     _Reason.CLIENT_INITIATED: CloseCause.PEER_CLOSED,
     _Reason.CONNECTION_TIMEOUT: CloseCause.CONSENT_LOST,
     _Reason.JOIN_FAILURE: CloseCause.NEVER_CONNECTED,
-    # Somebody else than Stagebook has ended them, in LiveKit itself.
+    # Not by Stagebook: LiveKit or another client of its API has ended the connection.
     _Reason.SERVER_SHUTDOWN: CloseCause.ENGINE_LOST,
     _Reason.ROOM_DELETED: CloseCause.ENGINE_LOST,
     _Reason.ROOM_CLOSED: CloseCause.ENGINE_LOST,
@@ -25,7 +25,7 @@ _CAUSES: Final = {
 def close_cause(reason: models.DisconnectReason) -> CloseCause:
     """Return the cause of LiveKit's reason (`models.DisconnectReason`).
 
-    LiveKit does not tell a peer that closes its connection from one that vanishes: both are CONNECTION_TIMEOUT. A
+    LiveKit has one reason, CONNECTION_TIMEOUT, for a peer that closes its connection and for one that vanishes. A
     reason that is not in the table is a failure of the transport.
     """
     return _CAUSES.get(reason, CloseCause.TRANSPORT_FAILED)

@@ -2,8 +2,8 @@
 
 Publishers go by LiveKit's WHIP endpoint, those with simulcast and all viewers by signalling (`signalling_exchange`).
 Offers and viewers' codecs are checked by the rules of the own engine (`media.rtc.sdp.negotiation`), so that peers get
-the same refusals. What happens without a request is noted in `rooms`, which reports it: by signalling sockets here, and
-by webhooks and polls elsewhere.
+the same refusals. Changes without a request are reported by `rooms`, which gets them from signalling sockets, webhooks
+and polls.
 
 The engine has the requests of `EnginePool`; `media_router` joins it with the ingest processes.
 """
@@ -50,9 +50,9 @@ from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from stagebook.media.rtc.sdp.trickle_fragment import parse_fragment
 
 EMPTY_ROOM_SECONDS: Final = 30
-"""LiveKit ends a room in which nobody is for so long."""
+"""LiveKit deletes a room after this time without participants."""
 MAX_EXCHANGES: Final = 256
-"""Offers that LiveKit works on at the same time."""
+"""Offers that are in progress at LiveKit at the same time."""
 _ROOM_PREFIX: Final = "sb."
 
 _log = structlog.get_logger(__name__)
@@ -98,7 +98,7 @@ class LiveKitEngine:
         self._tasks = RoomTasks(RoomService(self._end_client, url=settings.url, access=self.access))
         self._peers = PeerOpening(self._client, url=settings.url, access=self.access, rooms=self.rooms)
 
-    # Life
+    # Lifecycle
 
     def use_feeds(self, feeds: ForwardedEncoders) -> None:
         """Send the media of encoders by these feeds. Without this, encoders are refused. Called before `listen`."""
@@ -118,7 +118,7 @@ class LiveKitEngine:
         return found.warning
 
     async def stop(self) -> None:
-        """Wait shortly for what is to be ended at LiveKit. No facts are reported after this."""
+        """Close all connections, waiting up to 5 s for LiveKit. No facts are reported after this."""
         self._on_fact = lambda _fact: None
         for connection in self._open.pop_all():
             self._tasks.spawn(connection.peer.close())
@@ -219,11 +219,11 @@ class LiveKitEngine:
         opened.chosen_layer = choice.encoding_id
 
     async def statistics(self, connection_ids: Sequence[str]) -> tuple[ConnectionStatistics, ...]:  # noqa: ARG002
-        """As MediaEngine.statistics: nothing, because LiveKit's API does not tell what flows."""
+        """As MediaEngine.statistics: nothing, because LiveKit's API has no statistics of connections."""
         return ()
 
     def close(self, *, connection_id: str, as_failure: bool = False) -> None:  # noqa: ARG002 - LiveKit has one way
-        """As MediaEngine.close, in the background. The peer sees its connection end as LiveKit does it."""
+        """As MediaEngine.close, in the background. LiveKit ends the connection to the peer."""
         if self._feeds is not None:
             self._feeds.close(connection_id)
         connection = self.rooms.close(connection_id)
@@ -251,7 +251,7 @@ class LiveKitEngine:
                 await self._make_room(connection.room)
             answer = await opened.peer.open()
             if self._open.get(connection.connection_id) is not opened:
-                raise MediaRefusedError(reason=RefusalReason.UNKNOWN_SOURCE, detail="the source has ended meanwhile")
+                raise MediaRefusedError(reason=RefusalReason.UNKNOWN_SOURCE, detail="the source has ended")
         except BaseException:
             # It may have been closed before its websocket was open.
             self._open.pop(connection.connection_id)
@@ -288,16 +288,16 @@ class LiveKitEngine:
         if len(self.rooms) >= self._settings.max_connections:
             raise MediaRefusedError(reason=RefusalReason.BUSY, detail="the server has too many connections")
         if self._exchanges >= MAX_EXCHANGES:
-            raise MediaRefusedError(reason=RefusalReason.BUSY, detail="LiveKit works on too many offers")
+            raise MediaRefusedError(reason=RefusalReason.BUSY, detail="too many offers are in progress at LiveKit")
 
     def _format(self, publisher: RoomConnection) -> SourceFormat:
-        """Return the format of what a publisher sends: by its offer, and by what LiveKit tells of its tracks."""
+        """Return the format of a publisher's media: by its offer, and by the tracks that LiveKit has reported."""
         opened = self._open.get(publisher.connection_id)
         expected = SourceFormat.expected(self._settings.video_codecs[0])
         if opened is not None and isinstance(opened.plan, PublisherPlan):
             known = expected.fed_by(opened.plan)
         else:
-            # An encoder's: the uplink sends both, and always these codecs.
+            # A publisher of encoders: the uplink sends audio and video, always with these codecs.
             known = msgspec.structs.replace(SourceFormat.expected(Codec.H264), has_video=True, audio_codec=Codec.OPUS)
         codec = None if publisher.tracks is None else publisher.tracks.video_codec
         if codec is None or codec == known.video_codec or codec not in tuple(Codec):
@@ -326,12 +326,12 @@ class LiveKitEngine:
     def _report(self, fact: MediaFact) -> None:
         if isinstance(fact, Closed):
             self._drop(fact.connection_id)
-        # The publisher of encoders is none that the listener knows.
+        # The listener does not know the publishers of encoders.
         if self._feeds is None or not self._feeds.takes(fact):
             self._on_fact(fact)
 
     def _drop(self, connection_id: str) -> None:
-        """Close what a connection has here."""
+        """Close the client of a connection."""
         opened = self._open.pop(connection_id)
         if opened is not None:
             self._tasks.spawn(opened.peer.close())

@@ -1,9 +1,8 @@
-"""The sources and connections of the LiveKit engine: bookkeeping without I/O.
+"""The state of the sources and connections of the LiveKit engine, without I/O.
 
-A source is a LiveKit room, and a connection is a participant in it whose identity is the connection's id. What happens
-in LiveKit is heard of in several ways: webhooks, polls, signalling sockets. Each way may be late, doubled or lost. So
-they all `note` what they learn here, and the first note of a change counts: the listener gets each fact once, and
-unknown ids are ignored.
+A source is a LiveKit room, and a connection is a participant in it whose identity is the connection's id. Changes in
+LiveKit are reported by webhooks, polls and signalling sockets. A report can be late, duplicated or lost. Each is passed
+to a `note_*` method, and the first note of a change counts: the listener gets each fact once. Unknown ids are ignored.
 
 A connection is opened before LiveKit knows it. Its facts wait until `note_answered`, because the listener does not know
 the connection before the answer to its offer.
@@ -37,7 +36,7 @@ class _Source(msgspec.Struct, kw_only=True):
 
 
 class LiveKitRooms:
-    """The open sources and connections. The caller does what must be done in LiveKit: `remove` says what."""
+    """The open sources and connections. Changes in LiveKit itself are made by the caller (`remove`)."""
 
     def __init__(self, *, report: Callable[[MediaFact], None], remove: Callable[[RoomConnection], None]) -> None:
         """`report` is the listener for facts. `remove` is called with each connection that has ended here, but not in
@@ -125,10 +124,10 @@ class LiveKitRooms:
             self._connections.pop(connection.connection_id)
         return source.room
 
-    # What LiveKit is known to have done
+    # Reports of LiveKit
 
     def note_connected(self, connection_id: str) -> None:
-        """The participant is connected: report it. A publisher replaces the older ones of its source."""
+        """The participant is connected. Report it. A publisher replaces the older ones of its source."""
         known = self._connections.find(connection_id)
         connection = None if known is None or known.is_connected else self._change(connection_id, is_connected=True)
         if connection is None:
@@ -142,7 +141,7 @@ class LiveKitRooms:
             self._end(publisher, CloseCause.REPLACED, is_in_livekit=True)
 
     def note_ended(self, connection_id: str, cause: CloseCause) -> None:
-        """The participant is gone from LiveKit: report it. One that was never connected has not lost its consent."""
+        """The participant has left LiveKit. Report it. A loss before it was connected is NEVER_CONNECTED."""
         connection = self._connections.find(connection_id)
         if connection is None:
             return
@@ -151,7 +150,7 @@ class LiveKitRooms:
         self._end(connection, cause, is_in_livekit=False)
 
     def note_tracks(self, connection_id: str, tracks: TrackFacts) -> None:
-        """LiveKit tells about a publisher's tracks. What it does not tell is kept as it was known.
+        """LiveKit reports a publisher's tracks. A member that is None keeps its known value.
 
         Of a connected publisher each note is reported, so that its size is judged each time.
         """
@@ -182,7 +181,7 @@ class LiveKitRooms:
             self._end(connection, CloseCause.ENGINE_LOST, is_in_livekit=False)
         self._sources.pop(source_id, None)
 
-    # What polls ask for
+    # Reads
 
     def find(self, connection_id: str) -> RoomConnection | None:
         """Return an open connection, or None."""
@@ -207,7 +206,7 @@ class LiveKitRooms:
         return list(self._connections.unconnected.values())
 
     def connected_publishers(self) -> list[RoomConnection]:
-        """Return the connected publishers. Nothing but webhooks and polls tells their end."""
+        """Return the connected publishers. Only webhooks and polls report their end."""
         return list(self._connections.connected_publishers.values())
 
     def viewers_without_socket(self) -> list[RoomConnection]:

@@ -1,6 +1,6 @@
-"""What changes in session descriptions between a peer and LiveKit.
+"""The changes of session descriptions between a peer and LiveKit.
 
-The peer's offer and LiveKit's answer go through almost as they are, line by line. Changed are the parts that Stagebook
+The peer's offer and LiveKit's answer are passed on line by line. Changed are the parts that Stagebook
 decides (the codecs of a publisher and their order, its bitrate), what signalling has apart from the description (ICE
 candidates), and what an ICE restart replaces (credentials). Offers have been parsed by `media.rtc.sdp` before, so they
 are bounded and well-formed.

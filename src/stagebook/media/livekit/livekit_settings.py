@@ -1,4 +1,4 @@
-"""What the LiveKit engine needs to know of its deployment and of the server's rules."""
+"""The settings of the LiveKit engine: its deployment, and the limits of the server."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Makes what speaks to LiveKit for a peer: by WHIP for a publisher without simulcast, by signalling for all others."""
+"""Creates a peer's client of LiveKit: WHIP for a publisher without simulcast, signalling for all others."""
 
 from collections.abc import Iterable
 
@@ -23,7 +23,7 @@ from stagebook.media.rtc.sdp.session_description import SessionDescription
 
 
 class OpenConnection(msgspec.Struct, kw_only=True):
-    """What the engine keeps of a connection beside `livekit_rooms`."""
+    """The engine's state of a connection, in addition to `livekit_rooms`."""
 
     source_id: str
     plan: PublisherPlan | ViewerPlan
@@ -77,10 +77,10 @@ class OpenConnections:
 
 
 class PeerOpening:
-    """Makes the connections of one deployment, which are opened by their `peer.open`."""
+    """Creates the connections of one deployment. `peer.open` opens them."""
 
     def __init__(self, client: httpx.AsyncClient, *, url: str, access: LiveKitAccess, rooms: LiveKitRooms) -> None:
-        """`rooms` is told what the websockets hear."""
+        """`rooms` gets the reports of the websockets."""
         self._whip = WhipClient(client, url=url)
         self._url = url
         self._access = access

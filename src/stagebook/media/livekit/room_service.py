@@ -61,7 +61,7 @@ class RoomService:
         return await self._call("CreateRoom", request, models.Room(), of_room=name)
 
     async def delete_room(self, name: str) -> None:
-        """End a room with all its connections. An unknown room is none."""
+        """Delete a room with all its connections. Does nothing if it is unknown."""
         await self._call_if_there("DeleteRoom", room.DeleteRoomRequest(room=name), room.DeleteRoomResponse(), name)
 
     async def list_rooms(self, names: Sequence[str] = ()) -> list[models.Room]:
@@ -81,12 +81,12 @@ class RoomService:
         return await self._call_if_there("GetParticipant", request, models.ParticipantInfo(), name)
 
     async def remove_participant(self, name: str, identity: str) -> None:
-        """End a participant's connection. An unknown one is none."""
+        """Remove a participant. Does nothing if it is unknown."""
         request = room.RoomParticipantIdentity(room=name, identity=identity)
         await self._call_if_there("RemoveParticipant", request, room.RemoveParticipantResponse(), name)
 
     async def _call_if_there(self, method: str, request: Message, answer: _Answer, of_room: str) -> _Answer | None:
-        """Make a call; return None if what it is about does not exist."""
+        """Make a call; return None if LiveKit answers that the room or participant does not exist."""
         try:
             return await self._call(method, request, answer, of_room=of_room)
         except RoomServiceError as error:

@@ -1,7 +1,7 @@
-"""What is ended in LiveKit in the background: participants, rooms, websockets.
+"""Removes participants, deletes rooms and closes websockets in the background.
 
-The caller of the engine does not wait for it: a node that is lost answers after seconds, and the connection has ended
-in the books already. The end of a source with 10,000 viewers is as many calls, of which MAX_ENDS_AT_ONCE are made at a
+The caller of the engine does not wait: a call to a failed node takes seconds, and the engine has ended the connection
+already. The end of a source with 10,000 viewers is as many calls, of which MAX_ENDS_AT_ONCE are made at a
 time.
 """
 
@@ -22,7 +22,7 @@ _log = structlog.get_logger(__name__)
 
 
 class RoomTasks:
-    """The work of one engine that nobody waits for."""
+    """The background tasks of one engine."""
 
     def __init__(self, service: RoomService) -> None:
         self._service = service
@@ -31,21 +31,21 @@ class RoomTasks:
         self._is_failing = False
 
     def remove_participant(self, room: str, identity: str) -> None:
-        """End a participant's connection. An unknown one is none."""
+        """Remove a participant. Does nothing if it is unknown."""
         self.spawn(self._call(lambda: self._service.remove_participant(room, identity)))
 
     def delete_room(self, room: str) -> None:
-        """End a room with all its connections. An unknown one is none."""
+        """Delete a room with all its connections. Does nothing if it is unknown."""
         self.spawn(self._call(lambda: self._service.delete_room(room)))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something in the background."""
+        """Run a coroutine in the background."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def finish(self) -> None:
-        """Wait up to 5 s for everything, and drop the rest."""
+        """Wait up to 5 s for all tasks, and cancel the rest."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_STOP_TIMEOUT_SECONDS)
         for task in self._tasks:
@@ -65,5 +65,5 @@ class RoomTasks:
                 return
         # Once for all that fail together, which can be thousands.
         if not self._is_failing:
-            _log.warning("LiveKit could not be told to end connections or rooms", error=str(failure))
+            _log.warning("connections or rooms could not be ended in LiveKit", error=str(failure))
         self._is_failing = True

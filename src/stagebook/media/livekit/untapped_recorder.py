@@ -1,8 +1,7 @@
 """The recorder of a server with LiveKit: each recording fails at once.
 
-Recordings need what a source's engine receives (`media.tap`), and LiveKit does not hand that out. So a stage that
-records its participants says so: their recordings are in the state FAILED, with an event. AWS has no error code for
-it; the one of a failure of the server is the nearest.
+A recording needs the packets of the source's engine (`media.tap`), and LiveKit does not provide them. Recordings are in
+the state FAILED, with an event. AWS has no error code for this; the one of a server failure is the nearest.
 """
 
 import asyncio

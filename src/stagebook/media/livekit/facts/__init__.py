@@ -1,1 +1,1 @@
-"""Where the facts of the LiveKit engine come from: webhooks, which are fast and may be lost, and polls."""
+"""The sources of the LiveKit engine's facts: webhooks, which are fast and can be lost, and polls."""

@@ -1,21 +1,22 @@
-"""Polls of LiveKit: the facts that webhooks and signalling sockets may lose.
+"""Polls of LiveKit: the facts that webhooks and signalling sockets can lose.
 
-Each second, the connections that are due are asked for by GetParticipant, spread over the second:
+GetParticipant is called for the connections that are due, spread over each second:
 
 * a connection that is not known to be connected: each second;
-* a connected publisher, whose end nothing else tells for sure: every 2 s;
+* a connected publisher, whose end is reported otherwise only by a webhook: every 2 s;
 * a connected viewer without a signalling socket: every 5 s.
 
 A participant that LiveKit does not know has ended. One that is not connected yet may be so new that LiveKit's nodes do
-not find it: it gets some seconds. One that is not connected in time is ended in LiveKit too, which itself waits longer.
+not find it: it has some seconds. One that is not connected in time is removed from LiveKit, whose own limit is longer.
 
-A room whose node is dead answers no call. Three failures in a row over LOST_AFTER_SECONDS mean that the source is lost.
-A restart of Redis takes less: its rooms go on. All failures of a source count together, whoever was asked for. After a
-failure one call about the source is made at a time, before all others: a dead node takes few of the calls that wait.
+A room whose node has failed answers no call. After three failures in a row over LOST_AFTER_SECONDS the source is lost.
+A restart of Redis takes less time, and the rooms continue. Failures are counted for each source, over all of its
+connections. After a failure one call about the source is made at a time, before all others: a failed node takes few of
+the calls in progress.
 
-The number of calls is bounded: MAX_CALLS_PER_SECOND together, of which MAX_CALLS_AT_ONCE wait for an answer. What does
-not fit waits for the next second, the longest due first. So up to 400 publishers are asked for every 2 s, and 4,000
-every 20 s, at about 6 ms of LiveKit's time each.
+The number of calls is bounded: MAX_CALLS_PER_SECOND together, of which MAX_CALLS_AT_ONCE are in progress. Further calls
+are made in the next second, the longest due first. Up to 400 publishers are polled every 2 s, 4,000 every 20 s. A call
+takes about 6 ms of LiveKit's time.
 """
 
 import asyncio
@@ -37,16 +38,16 @@ UNCONNECTED_SECONDS: Final = 1.0
 PUBLISHER_SECONDS: Final = 2.0
 VIEWER_SECONDS: Final = 5.0
 NEW_CONNECTION_SECONDS: Final = 5.0
-"""For so long after it was opened, a connection that is not found may still appear."""
+"""Time after its opening in which a connection that is not found may still appear."""
 LOST_AFTER_FAILURES: Final = 3
 LOST_AFTER_SECONDS: Final = 6.0
-"""The third failed answer comes at most 11 s after the death of a node: the first call begins within 2 s, and each is
+"""The third failed answer comes at most 11 s after the failure of a node: the first call begins within 2 s, and each is
 answered after 3 s."""
 MAX_CALLS_PER_SECOND: Final = 200
 MAX_CALLS_AT_ONCE: Final = 128
 """So that the rooms of a dead node, whose calls are answered after 3 s, leave room for those of other nodes."""
 _TOLERANCE_SECONDS: Final = 0.5
-"""Rounds begin about once a second. What is due before the middle of one is asked for in it."""
+"""Rounds begin about once a second. Connections that are due before the middle of a round are polled in it."""
 
 _log = structlog.get_logger(__name__)
 
@@ -91,7 +92,7 @@ class LiveKitPolls:
         self._monotonic = monotonic
         self._sleep = sleep
         self._asked_at: dict[str, float] = {}
-        """When the round began in which each connection was last asked for."""
+        """When the round began in which each connection was last polled."""
         self._failures: dict[str, _Failures] = {}
         """By source id."""
         self._asking: dict[str, asyncio.Task[None]] = {}
@@ -109,7 +110,7 @@ class LiveKitPolls:
                 task.cancel()
 
     async def run_second(self) -> None:
-        """Ask for what is due, spread over a second."""
+        """Poll the connections that are due, spread over a second."""
         now = self._monotonic()
         due = self._due(now)[:MAX_CALLS_PER_SECOND]
         for connection in due:
@@ -121,7 +122,7 @@ class LiveKitPolls:
             await self._sleep(1.0)
 
     def _due(self, now: float) -> list[RoomConnection]:
-        """Return the connections that are to be asked for in this second, the longest due first."""
+        """Return the connections that are to be polled in this second, the longest due first."""
         due: list[tuple[bool, float, RoomConnection]] = []
         known: dict[str, float] = {}
         for connection, interval in self._polled():
@@ -145,7 +146,7 @@ class LiveKitPolls:
                 yield connection
 
     def _polled(self) -> Iterator[tuple[RoomConnection, float]]:
-        """The connections with the interval in seconds at which they are asked for."""
+        """Yield the connections, each with its interval in seconds."""
         for connection in self._rooms.unconnected():
             yield connection, UNCONNECTED_SECONDS
         for connection in self._rooms.connected_publishers():
@@ -154,7 +155,7 @@ class LiveKitPolls:
             yield connection, VIEWER_SECONDS
 
     def _ask(self, connection: RoomConnection, second: float) -> None:
-        """Ask for a connection. `second` is the time at which the round began."""
+        """Start to poll a connection. `second` is the time at which the round began."""
         self._asked_at[connection.connection_id] = second
         task = asyncio.create_task(self._ask_for(connection))
         self._asking[connection.connection_id] = task
@@ -180,7 +181,7 @@ class LiveKitPolls:
             self.failed += 1
             self._note_failure(connection, began_at, str(error))
             return
-        except Exception:  # noqa: BLE001 - the polls go on
+        except Exception:  # noqa: BLE001 - the other polls continue
             _log.exception("a poll of LiveKit failed", connection_id=connection.connection_id)
             return
         self._failures.pop(connection.source_id, None)

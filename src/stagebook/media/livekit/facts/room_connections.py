@@ -1,8 +1,8 @@
-"""The connections of the LiveKit engine, with indexes for what is asked often.
+"""The connections of the LiveKit engine, with indexes for frequent reads.
 
-Polls ask each second what no signalling socket reports, and each viewer asks for the publisher of its source. A source
-can have 10,000 viewers, so none of that may look at all connections: every change of one connection takes constant
-time, and every question takes the time of its answer.
+Polls read each second the connections that no signalling socket reports, and each viewer the publisher of its source. A
+source can have 10,000 viewers, so no read may iterate over all connections: a change of one connection takes constant
+time, and a read takes time in proportion to its result.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from stagebook.media.connection_statistics import ConnectionRole
 
 
 class TrackFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What LiveKit tells about a publisher's tracks. A member is None if it is not known."""
+    """What LiveKit has reported of a publisher's tracks. A member is None if it is not known."""
 
     audio_codec: str | None = None
     """The name of a `Codec`, such as opus."""
@@ -44,13 +44,13 @@ class RoomConnection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoomConnections:
-    """The open connections by id and by what polls ask for. Each collection has the oldest first."""
+    """The open connections by id, and in the groups that polls read. Each collection has the oldest first."""
 
     def __init__(self) -> None:
         self.unconnected: dict[str, RoomConnection] = {}
         """Those that are answered and not known to be connected."""
         self.connected_publishers: dict[str, RoomConnection] = {}
-        """Nothing but webhooks and polls tells their end."""
+        """Only webhooks and polls report their end."""
         self.viewers_without_socket: dict[str, RoomConnection] = {}
         """The connected viewers whose end no socket reports."""
         self._all: dict[str, RoomConnection] = {}

@@ -1,7 +1,7 @@
-"""What LiveKit's webhooks and its list of participants say about the connections of the engine.
+"""Notes about connections of the engine, from LiveKit's webhooks and from polls of participants.
 
-Both describe a participant by the same message. Both may be late, doubled, or in another order, so they are only notes
-(`livekit_rooms`): the first note of a change counts.
+Both have a participant in the same message. Both can be late, duplicated or out of order, so `livekit_rooms` counts
+the first note of a change.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _ENDS: Final = frozenset({"participant_left", "participant_connection_aborted"})
 
 
 def note_event(event: WebhookEvent, rooms: LiveKitRooms) -> None:
-    """Note what a webhook tells. Events of rooms and participants of others are ignored."""
+    """Note a webhook. Events of other applications' rooms and participants are ignored."""
     connection_id = event.participant.identity
     connection = rooms.find(connection_id)
     if connection is None or connection.room != event.room.name:
@@ -32,7 +32,7 @@ def note_event(event: WebhookEvent, rooms: LiveKitRooms) -> None:
 
 
 def note_participant(participant: ParticipantInfo, rooms: LiveKitRooms) -> None:
-    """Note what a poll tells of a participant that exists."""
+    """Note a participant that a poll has found."""
     if participant.state == ParticipantInfo.DISCONNECTED:
         rooms.note_ended(participant.identity, close_cause(participant.disconnect_reason))
         return
@@ -43,7 +43,7 @@ def note_participant(participant: ParticipantInfo, rooms: LiveKitRooms) -> None:
 
 
 def track_facts(tracks: Sequence[TrackInfo]) -> TrackFacts:
-    """Return what messages of LiveKit tell of a publisher's tracks: the first audio and the first video track."""
+    """Return the facts of a publisher's first audio and first video track."""
     audio = next((track for track in tracks if track.type == TrackType.AUDIO), None)
     video = next((track for track in tracks if track.type == TrackType.VIDEO), None)
     return TrackFacts(

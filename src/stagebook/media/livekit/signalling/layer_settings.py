@@ -1,4 +1,4 @@
-"""Simulcast layers as LiveKit has them: what a viewer can choose, and the message that chooses it.
+"""LiveKit's simulcast layers: those that a viewer can choose, and the message that chooses one.
 
 LiveKit knows a layer by its quality (low, medium, high) and sends a viewer the best one that its line carries, up to
 the quality that was asked for. So a choice of exactly one layer means "at most this one".
@@ -23,8 +23,8 @@ def track_layers(track: models.TrackInfo) -> list[models.VideoLayer]:
 def video_layers(track: models.TrackInfo, *, chosen: str | None) -> tuple[VideoLayer, ...]:
     """Return the layers of a video track for a viewer that has chosen one by its RID, or None.
 
-    LiveKit does not tell which layer it sends: the chosen one, or else the best one, is shown as selected. It does not
-    tell their bitrates and frame rates either.
+    LiveKit does not report which layer it sends: the chosen one, or else the best one, is returned as selected. It does
+    not report bitrates and frame rates either.
     """
     layers = track_layers(track)
     selected = chosen if chosen is not None else (layers[-1].rid if layers else None)
@@ -42,7 +42,7 @@ def video_layers(track: models.TrackInfo, *, chosen: str | None) -> tuple[VideoL
 
 
 def layer_messages(choice: LayerChoice, tracks: Mapping[MediaKind, models.TrackInfo]) -> Sequence[rtc.SignalRequest]:
-    """Return the messages that tell LiveKit what a viewer of these tracks chooses.
+    """Return the messages for the choice of a viewer of these tracks.
 
     Raises MediaRefusedError (UNKNOWN_LAYER).
     """

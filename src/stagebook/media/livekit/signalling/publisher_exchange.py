@@ -1,7 +1,7 @@
-"""The exchange of a publisher with simulcast: its offer goes with the join, together with the layers of its video.
+"""The exchange of a publisher with simulcast: the join has its offer and the layers of its video.
 
 Publishers without simulcast use LiveKit's WHIP endpoint (`whip_client`). With simulcast that endpoint of LiveKit 1.13
-takes every layer for the lowest one. Here each layer is declared with its RID, so LiveKit knows which is which.
+treats every layer as the lowest one. Here each layer is declared with its RID.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ first and the last of these."""
 
 
 def ordered_rids(rids: Sequence[str]) -> tuple[str, ...]:
-    """Return the RIDs of an offer by quality, the lowest first. If their names do not tell, the offer's order."""
+    """Return the RIDs of an offer by quality, the lowest first. If the names are unknown, in the order of the offer."""
     for order in _KNOWN_ORDERS:
         if set(rids) <= set(order):
             return tuple(rid for rid in order if rid in rids)

@@ -128,7 +128,7 @@ class SignallingExchange:
             self._fail(RefusalReason.BUSY, _TIMEOUT_DETAILS[self.state])
 
     def lose_socket(self) -> None:
-        """The websocket has ended. After the answer that harms nothing: media goes on."""
+        """The websocket has ended. After the answer this has no effect: media continues."""
         if self.state is ExchangeState.ANSWERED:
             self._has_all_candidates = True
         elif self.state is not ExchangeState.FAILED:

@@ -1,8 +1,8 @@
 """The websocket of one participant: it drives a signalling exchange, and stays open until the connection ends.
 
 LiveKit ends a participant whose websocket closes before its media is connected. After that the loss of the websocket
-harms nothing, and it is opened again by the participant's id, so that ICE can be restarted and the end of the
-connection is heard of at once.
+has no effect on media. It is opened again by the participant's id, so that ICE can be restarted and the end of the
+connection is reported at once.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""What an encoder's source receives, as frames for the tracks of its uplink.
+"""A relay from an encoder's source to the tracks of its uplink, as frames.
 
 The source chooses the encoder that is sent (`encoder_source`), and begins each with its frames since the last keyframe.
-Each encoder has its own clock. The uplink has one time for audio and video, which goes on from encoder to encoder, as a
-tap has (`tap.encoder_tap`).
+Each encoder has its own clock. The uplink has one time for audio and video, which continues from encoder to encoder, as
+that of a tap (`tap.encoder_tap`).
 """
 
 from collections.abc import Callable, Mapping, Sequence

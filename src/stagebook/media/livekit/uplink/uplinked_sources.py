@@ -1,12 +1,12 @@
 """The sources of one uplink process: the feeds of their encoders, and for each source one publisher in LiveKit.
 
-The life of a source:
+The lifecycle of a source:
 
 1. `open` issues a ticket for the feed of an encoder. Further encoders get theirs, redundant ones side by side.
-2. With the first Hello, the publisher is connected. Feeds are reported as Connected once LiveKit has it, so that nobody
-   watches a source that is not there.
+2. With the first Hello, the publisher is connected. Feeds are reported as Connected once LiveKit has connected it, so
+   that no viewer subscribes before.
 3. The publisher sends the encoder that `encoder_source` chooses, until the last feed is closed, the source is ended, or
-   LiveKit ends the publisher. In the last case all feeds of the source are closed and the server is told.
+   LiveKit ends the publisher. In the last case all feeds of the source are closed, and the server gets a report.
 
 Of an encoder with several video tracks, the first one is sent.
 """
@@ -48,7 +48,7 @@ class UplinkPublisher(Protocol):
 
 
 class UplinkListener(Protocol):
-    """Is told what happens, as reports to the server."""
+    """Receives the reports for the server."""
 
     def send_fact(self, fact: MediaFact) -> None: ...
     def send(self, report: UplinkConnected | UplinkLost) -> None: ...
