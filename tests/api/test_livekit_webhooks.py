@@ -8,11 +8,12 @@ import time
 import jwt
 import pytest
 from livekit.protocol.webhook import WebhookEvent
+from structlog.testing import capture_logs
 
 from stagebook.api.access.failed_attempts import FAILURES_BURST
 from stagebook.api.asgi import Message
 from stagebook.api.livekit_webhooks import DurableWebhooks, LiveKitWebhooks
-from stagebook.media.livekit.livekit_access import LiveKitKey
+from stagebook.media.livekit.livekit_access import LiveKitAccess, LiveKitKey
 from stagebook.media.livekit.webhook_event import MAX_WEBHOOK_SIZE_BYTES
 from stagebook.stage.errors import ServerBusyError
 from tests.api.body_client import BodyClient, body_part
@@ -126,3 +127,50 @@ async def test_a_history_can_ask_for_an_event_again(receiver: Receiver) -> None:
 
     receiver.application = DurableWebhooks(KEY, record=record, monotonic=lambda: 0.0)
     assert await receiver.post(joined("EV_1")) == 503
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b'{"room":' * 20_000,
+        b'{"event":"\\ud800"}',
+        b'{"participant":{"identity":"\xed\xa0\x80"}}',
+        b'{"createdAt":1e400}',
+        b'{"createdAt":' + b"9" * 5_000 + b"}",
+        b"null",
+    ],
+    ids=["deep list", "deep object", "surrogate", "surrogate in UTF-8", "infinity", "large number", "null"],
+)
+async def test_a_signed_body_that_is_no_event_is_refused(receiver: Receiver, body: bytes) -> None:
+    assert await receiver.post(body) == 401
+    assert (receiver.events, receiver.application.refused) == ([], 1)
+
+
+async def test_a_token_without_a_signature_is_refused(receiver: Receiver) -> None:
+    claims = jwt.decode(signed(joined("EV_1")), options={"verify_signature": False})
+    assert await receiver.post(joined("EV_1"), token=jwt.encode(claims, "", algorithm="none").encode()) == 401
+
+
+async def test_the_token_of_a_participant_signs_no_webhook(receiver: Receiver) -> None:
+    """A LiveKit that serves other applications gives tokens with the same secret to their participants."""
+    access = LiveKitAccess(KEY, wall_clock=time.time)
+    for token in (access.viewer_token(room="r", identity="i"), access.service_token()):
+        assert await receiver.post(joined("EV_1"), token=token.encode()) == 401
+    assert await receiver.post(b"", token=access.service_token().encode()) == 401
+
+
+async def test_a_webhook_cannot_be_replayed_after_its_token_has_expired(receiver: Receiver) -> None:
+    """Before that, the event id is known, or the event is about participants whose end is known (`livekit_rooms`)."""
+    digest = base64.b64encode(hashlib.sha256(joined("EV_1")).digest()).decode()
+    claims = {"iss": KEY.key, "sha256": digest, "exp": int(time.time()) - 61}
+    token = jwt.encode(claims, KEY.secret, algorithm="HS256").encode()
+    assert await receiver.post(joined("EV_1"), token=token) == 401
+
+
+async def test_a_flood_of_strangers_is_logged_a_few_times(receiver: Receiver) -> None:
+    with capture_logs() as logs:
+        for _ in range(200):
+            await receiver.post(joined("EV_1"), token=b"no")
+    assert len(logs) == FAILURES_BURST
+    assert receiver.application.refused == 200

@@ -7,6 +7,7 @@ from tests.fuzz.targets import (
     http_connection_targets,
     http_decoder_targets,
     import_targets,
+    livekit_targets,
     participant_targets,
     rtmp_targets,
     rtp_targets,
@@ -31,6 +32,7 @@ TARGETS: dict[str, FuzzTarget] = {
         http_connection_targets,
         event_stream_targets,
         import_targets,
+        livekit_targets,
         watch_targets,
         worker_targets,
     )

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from livekit.protocol import models
+from structlog.testing import capture_logs
 
 from stagebook.book.changes import Change
 from stagebook.book.store import ChangeRefusedError, Durable
-from stagebook.livekit_history.room_history import RoomHistory
-from stagebook.livekit_history.room_ids import session_id_of_room, stage_arn_of_room
+from stagebook.livekit_history.room_history import LEFT_OUT, RoomHistory
+from stagebook.livekit_history.room_ids import participant_id_of, session_id_of_room, stage_arn_of_room
 from stagebook.livekit_history.watched_livekit import WatchedLiveKit
 from stagebook.manager.stage_manager import StageManager
 from stagebook.media.livekit.room_service import RoomServiceError
@@ -273,3 +274,41 @@ async def test_webhooks_of_many_at_once_are_recorded_once(tmp_path: Path, liveki
         joined = [livekit.enter("lobby", f"PA_{number:012d}", "same") for number in range(50)]
         await asyncio.gather(*(watch.history.on_webhook(event) for event in [*joined, *joined]))
         assert {tuple(watch.names(f"PA_{number:012d}")) for number in range(50)} == {("JOINED",)}
+
+
+async def test_names_of_any_kind_are_recorded(tmp_path: Path, livekit: FakeLiveKit) -> None:
+    """LiveKit limits names and metadata only if its configuration says so."""
+    room_name = "r\0" + "é" * 10_000
+    livekit.open(room_name, "RM_\0")
+    async with watching(tmp_path, livekit) as watch:
+        await watch.history.poll()
+        for sid, identity in (("PA_\0", "\0"), ("", "nobody"), ("PA_" + "z" * 10_000, "\U0001f600" * 10_000)):
+            event = livekit.enter(room_name, sid, identity)
+            event.participant.name = event.participant.metadata = "\0" * 100_000
+            event.participant.attributes["\0"] = "\0"
+            event.participant.disconnect_reason = 99  # type: ignore[assignment]  # of a later version
+            await watch.history.on_webhook(event)
+            event.event = "participant_left"
+            await watch.history.on_webhook(event)
+        await watch.poll()
+        arn = stage_arn_of_room(room_name, region=REGION, account_id=ACCOUNT, generation=0)
+        session = session_id_of_room("RM_\0")
+        recorded = [
+            watch.harness.book.list_events(arn, session, participant_id_of(sid))
+            for sid in ("PA_\0", "PA_" + "z" * 10_000)
+        ]
+        assert [[each.event.name.value for each in events] for events in recorded] == [["JOINED", "LEFT"]] * 2
+
+
+async def test_the_rooms_of_a_stagebook_with_this_livekit_are_left_out(tmp_path: Path, livekit: FakeLiveKit) -> None:
+    for name in ("sb.-.AbC", "sb.123456789012.x", "stagebook-check-0123456789abcdef", "sb.others", "sb"):
+        livekit.open(name, f"RM_{name}")
+        livekit.enter(name, f"PA_{name}", "ann")
+    with capture_logs() as logs:
+        async with watching(tmp_path, livekit) as watch:
+            for _ in range(2):
+                await watch.poll()
+            await watch.history.on_webhook(livekit.enter("sb.-.AbC", "PA_late", "bob"))
+            assert watch.history.totals().sessions == 2
+    assert [line["event"] for line in logs].count(LEFT_OUT) == 1
+    assert (watch.history.polls, watch.history.failed_polls) == (2, 0)

@@ -50,6 +50,8 @@ class LiveKitWebhooks:
         self.accepted = 0
         """Events, each counted once."""
         self.repeated = 0
+        self.refused = 0
+        """Requests that LiveKit has not signed, or that have no event."""
         self._key = key
         self._on_event = on_event
         self._failures = FailedAttempts(monotonic=monotonic)
@@ -84,6 +86,7 @@ class LiveKitWebhooks:
         return await self._take(event)
 
     def _refused(self, scope: Scope, detail: str) -> HttpResponse:
+        self.refused += 1
         client = scope.get("client")
         address = client[0] if client else ""
         if not self._failures.admit(address):

@@ -2,6 +2,8 @@
 
 Egress and other recorders are processes of the operator, and are left out. All others are participants, including
 agents, SIP participants, ingress and hidden participants. The attributes say which kind a participant is.
+
+Rooms of a Stagebook whose media engine is this LiveKit are left out: that Stagebook's book has their history.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,6 +25,7 @@ from stagebook.livekit_history.room_facts import (
     TrackPublished,
     TrackUnpublished,
 )
+from stagebook.media.livekit.livekit_rooms import is_engine_room
 from stagebook.stage.events import Cause
 
 MAX_ATTRIBUTES_SIZE_BYTES: Final = 1_024
@@ -49,7 +52,7 @@ def webhook_fact(event: WebhookEvent, *, now_ms: int) -> RoomFact | None:
 
     `created_at` has whole seconds, rounded down. The fact has the last millisecond of that second, at most `now_ms`.
     """
-    if not event.room.sid or not event.room.name:
+    if not event.room.sid or not event.room.name or is_engine_room(event.room.name):
         return None
     room = _room(event.room)
     at_ms = min(now_ms, event.created_at * 1_000 + 999) if 0 < event.created_at < LATEST_MS // 1_000 else now_ms
@@ -77,7 +80,7 @@ def _participant_fact(event: WebhookEvent, room: ObservedRoom, at_ms: int) -> Ro
             was_connected=event.event == "participant_left",
         )
     # Webhooks of tracks have only the sid and the identity of the participant.
-    participant = ObservedParticipant(sid=info.sid, identity=info.identity)
+    participant = ObservedParticipant(sid=info.sid, identity=_text(info.identity))
     if event.event == "track_published":
         return TrackPublished(room=room, participant=participant, track_sid=event.track.sid, at_ms=at_ms)
     if event.event == "track_unpublished":
@@ -87,7 +90,8 @@ def _participant_fact(event: WebhookEvent, room: ObservedRoom, at_ms: int) -> Ro
 
 def rooms_listed(rooms: Iterable[models.Room], *, began_ms: int) -> RoomsListed:
     """Return the rooms in a response of ListRooms. `began_ms` is the monotonic time at which the call began."""
-    return RoomsListed(rooms=[_room(room) for room in rooms if room.sid and room.name], began_ms=began_ms)
+    watched = [_room(room) for room in rooms if room.sid and room.name and not is_engine_room(room.name)]
+    return RoomsListed(rooms=watched, began_ms=began_ms)
 
 
 def polled_participants(answer: Iterable[models.ParticipantInfo]) -> list[PolledParticipant]:

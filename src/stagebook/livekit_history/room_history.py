@@ -5,9 +5,11 @@ stop:   stop to poll. Open sessions stay open in the book; the next run restores
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
+from livekit.protocol import models
 from livekit.protocol.webhook import WebhookEvent
 
 from stagebook.book.changes import Change
@@ -27,11 +29,13 @@ from stagebook.livekit_history.room_reader import BookRoomReader
 from stagebook.livekit_history.watched_livekit import WatchedLiveKit
 from stagebook.manager.session.session_registry import LiveSession, LiveTotals
 from stagebook.manager.stage_manager import StageManager
+from stagebook.media.livekit.livekit_rooms import is_engine_room
 from stagebook.media.livekit.room_service import RoomService, RoomServiceError
 from stagebook.stage.errors import ServerBusyError
 
 PARTICIPANTS_PER_STEP: Final = 500
 """Participants of a response that are converted before the event loop runs other tasks: about 6 ms."""
+LEFT_OUT: Final = "rooms of a Stagebook whose media engine is this LiveKit are not recorded"
 
 _log = structlog.get_logger(__name__)
 
@@ -58,9 +62,15 @@ class RoomHistory:
             max_participants=watched.max_participants,
             on_limit=self._limit_reached,
         )
+        self.polls = 0
+        """The polls of all rooms that were complete."""
+        self.failed_polls = 0
+        self.polled_ms: int | None = None
+        """The monotonic time of the last poll that was complete; None before the first one."""
         self._is_read = False
         self._differs = False
         """Whether the state differs from the book, and must be restored before the next poll."""
+        self._has_engine_rooms = False
         self._has_failed = False
         self._reached_limits: set[str] = set()
         self._polls: asyncio.Task[None] | None = None
@@ -139,7 +149,9 @@ class RoomHistory:
             self.restore()
             self._differs = False
         began_ms = self._monotonic_ms()
-        listed = rooms_listed(await self._service.list_rooms(), began_ms=began_ms)
+        rooms = await self._service.list_rooms()
+        self._log_engine_rooms(rooms)
+        listed = rooms_listed(rooms, began_ms=began_ms)
         await self._observe(listed)
         first: list[RoomPolled] = []
         for room in listed.rooms:
@@ -151,6 +163,14 @@ class RoomHistory:
                 first.append(polled)
         if not self._is_read:
             await self._take_first(first)
+        self.polls += 1
+        self.polled_ms = self._monotonic_ms()
+
+    def _log_engine_rooms(self, rooms: Iterable[models.Room]) -> None:
+        """Log once that rooms of a media engine are left out."""
+        if not self._has_engine_rooms and any(is_engine_room(room.name) for room in rooms):
+            self._has_engine_rooms = True
+            _log.info(LEFT_OUT)
 
     async def _take_first(self, polled: list[RoomPolled]) -> None:
         """Record the first poll: first JOINED of all participants in the order of LiveKit's times, then the rest."""
@@ -183,6 +203,7 @@ class RoomHistory:
             try:
                 await self.poll()
             except RoomServiceError as error:
+                self.failed_polls += 1
                 if not self._has_failed:
                     _log.warning("the rooms of LiveKit cannot be read; trying again", detail=str(error))
                 self._has_failed = True

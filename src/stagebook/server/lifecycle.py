@@ -193,6 +193,7 @@ class Server:
             simulated_recorder=None if parts.controlled is None else parts.controlled.recorder,
             simulated_composer=None if parts.controlled is None else parts.controlled.composer,
             webhook_backlogs=lambda: parts.delivery.backlogs,
+            livekit=parts.livekit_counts,
         )
 
     def _health(self) -> Health:

@@ -17,6 +17,7 @@ from typing import Self
 import structlog
 
 from stagebook.api.access.sigv4.credentials import CredentialStore
+from stagebook.api.livekit_counts import LiveKitCounts
 from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.sqlite_book import SqliteBook
@@ -176,6 +177,12 @@ class ServerParts:
         await self.media.finish_start()
         if recovered:
             _log.warning("sessions left open by the last run were ended", sessions=recovered)
+
+    def livekit_counts(self) -> LiveKitCounts | None:
+        """Return what was received from LiveKit; None on a server without it."""
+        if self.room_history is not None:
+            return self.room_history.counts()
+        return None if self.media.livekit is None else self.media.livekit.counts()
 
     async def _make_book_shrinkable(self) -> None:
         """Rewrite a book of an earlier version once, so that its file becomes shorter when rows are deleted."""

@@ -30,9 +30,11 @@ def livekit_url(livekit: FakeLiveKit) -> Iterator[str]:
             body = self.rfile.read(int(self.headers["content-length"]))
             answer = livekit.answer(httpx.Request("POST", f"http://livekit{self.path}", content=body))
             self.send_response(answer.status_code)
-            self.send_header("content-length", str(len(answer.content)))
+            content = answer.read()
+            self.send_header("content-type", answer.headers.get("content-type", "application/json"))
+            self.send_header("content-length", str(len(content)))
             self.end_headers()
-            self.wfile.write(answer.content)
+            self.wfile.write(content)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the library
             """Nothing is logged."""

@@ -15,6 +15,7 @@ from livekit.protocol import rtc
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
 
 from stagebook.media.livekit.livekit_access import LiveKitAccess
+from stagebook.media.livekit.livekit_rooms import CHECK_ROOM_PREFIX
 from stagebook.media.livekit.signalling.signalling_socket import connect_signalling
 
 PROBE_TIMEOUT_SECONDS: Final = 8.0
@@ -42,7 +43,7 @@ class LiveKitFound(msgspec.Struct, frozen=True, kw_only=True):
 
 async def probe(url: str, *, access: LiveKitAccess) -> LiveKitFound:
     """Join a room of its own for a moment. Raises LiveKitUnusableError."""
-    name = f"stagebook-check-{secrets.token_hex(8)}"
+    name = f"{CHECK_ROOM_PREFIX}{secrets.token_hex(8)}"
     token = access.viewer_token(room=name, identity=name)
     try:
         async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):

@@ -11,6 +11,7 @@ The rules are those of `media.port`, with one difference. In LiveKit a new publi
 one offer cannot be sent them. So viewers of a replaced publisher are ended with SOURCE_CHANGED.
 """
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -22,6 +23,15 @@ from stagebook.media.port import CloseCause, Closed, Connected, MediaFact, Sourc
 
 NO_ACCOUNT: Final = "-"
 """Stands for the account in the name of a room whose account is not known."""
+
+
+CHECK_ROOM_PREFIX: Final = "stagebook-check-"
+_OWN_ROOM: Final = re.compile(rf"{CHECK_ROOM_PREFIX}[0-9a-f]{{16}}|sb\.(-|[0-9]{{12}})\..+", re.DOTALL)
+
+
+def is_engine_room(name: str) -> bool:
+    """Return whether a room has the name of one that a Stagebook with LiveKit as its media engine makes."""
+    return _OWN_ROOM.fullmatch(name) is not None
 
 
 def room_name(source_id: str, *, account_id: str = NO_ACCOUNT) -> str:

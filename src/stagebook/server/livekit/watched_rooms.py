@@ -6,11 +6,12 @@ The libraries of LiveKit are an optional extra. They are imported late, so that 
 import logging
 import time
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from jwt.warnings import InsecureKeyLengthWarning
 
-from stagebook.api.asgi import Application
+from stagebook.api.livekit_counts import LiveKitCounts
 from stagebook.livekit_history.watched_livekit import WatchedLiveKit
 from stagebook.manager.stage_manager import StageManager
 from stagebook.server.router import LIVEKIT_WEBHOOK_PATH
@@ -19,6 +20,7 @@ from stagebook.server.system_clock import SystemClock
 if TYPE_CHECKING:
     import httpx
 
+    from stagebook.api.livekit_webhooks import DurableWebhooks
     from stagebook.livekit_history.room_history import RoomHistory
 
 
@@ -30,11 +32,19 @@ class WatchedRooms:
     """The running parts. `webhooks` is the application of the endpoint."""
 
     def __init__(
-        self, watched: WatchedLiveKit, *, client: "httpx.AsyncClient", history: "RoomHistory", webhooks: Application
+        self,
+        watched: WatchedLiveKit,
+        *,
+        client: "httpx.AsyncClient",
+        history: "RoomHistory",
+        webhooks: "DurableWebhooks",
+        now_ms: Callable[[], int],
     ) -> None:
+        """`now_ms` is the monotonic clock of `history`."""
         self._watched = watched
         self._client = client
         self._history = history
+        self._now_ms = now_ms
         self.webhooks = webhooks
 
     def start(self) -> None:
@@ -45,6 +55,18 @@ class WatchedRooms:
         """Stop to record. Open sessions stay open in the book."""
         await self._history.stop()
         await self._client.aclose()
+
+    def counts(self) -> LiveKitCounts:
+        """Return the counts for the metrics."""
+        polled_ms = self._history.polled_ms
+        return LiveKitCounts(
+            accepted_webhooks=self.webhooks.accepted,
+            repeated_webhooks=self.webhooks.repeated,
+            refused_webhooks=self.webhooks.refused,
+            answered_polls=self._history.polls,
+            failed_polls=self._history.failed_polls,
+            answer_age_seconds=None if polled_ms is None else (self._now_ms() - polled_ms) / 1_000,
+        )
 
     def describe(self, *, public_url: str) -> str:
         """Return the lines of the startup banner about LiveKit."""
@@ -81,4 +103,6 @@ async def watched_rooms(manager: StageManager, watched: WatchedLiveKit, *, accou
     )
     manager.observe(history)
     webhooks = DurableWebhooks(watched.key, record=history.on_webhook, monotonic=time.monotonic)
-    return WatchedRooms(watched, client=client, history=history, webhooks=webhooks)
+    return WatchedRooms(
+        watched, client=client, history=history, webhooks=webhooks, now_ms=lambda: manager.now().monotonic_ms
+    )

@@ -11,6 +11,7 @@ import time
 
 import structlog
 
+from stagebook.api.livekit_counts import LiveKitCounts
 from stagebook.api.livekit_webhooks import LiveKitWebhooks
 from stagebook.config.rules import ConfigError
 from stagebook.config.settings import Settings
@@ -87,6 +88,18 @@ class LiveKitMedia:
         self._polling = asyncio.create_task(self._polls.run())
         if warning is not None:
             _log.warning("LiveKit has a version that is not tested", detail=warning)
+
+    def counts(self) -> LiveKitCounts:
+        """Return the counts for the metrics."""
+        answered_at = self._polls.answered_at
+        return LiveKitCounts(
+            accepted_webhooks=self.webhooks.accepted,
+            repeated_webhooks=self.webhooks.repeated,
+            refused_webhooks=self.webhooks.refused,
+            answered_polls=self._polls.answered,
+            failed_polls=self._polls.failed,
+            answer_age_seconds=None if answered_at is None else time.monotonic() - answered_at,
+        )
 
     async def stop(self) -> None:
         """Stop the uplink processes, and close what is still open in LiveKit."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from stagebook.api.livekit_counts import LiveKitCounts
 from stagebook.api.request_counts import RequestCounts
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.history.processes.history_processes import HistoryProcesses
@@ -63,3 +64,5 @@ class MeasuredServer(msgspec.Struct, frozen=True, kw_only=True):
     simulated_recorder: SimulatedRecorder | None = None
     simulated_composer: SimulatedComposer | None = None
     webhook_backlogs: Callable[[], Mapping[str, Backlog]] = dict
+    livekit: Callable[[], LiveKitCounts | None] = lambda: None
+    """What was received from LiveKit; None on a server without it."""

@@ -4,6 +4,7 @@ from stagebook.api.access.local_hosts import LocalHosts
 from stagebook.api.routes.api_route import ApiAccess
 from stagebook.api.watch.metrics.book_metrics import BookMetrics
 from stagebook.api.watch.metrics.composition_metrics import CompositionMetrics
+from stagebook.api.watch.metrics.livekit_metrics import LiveKitMetrics
 from stagebook.api.watch.metrics.media_metrics import EngineMetrics, IngestMetrics
 from stagebook.api.watch.metrics.metrics_access import MetricsAccess
 from stagebook.api.watch.metrics.metrics_endpoint import MetricsEndpoint
@@ -43,6 +44,7 @@ def build_metrics(settings: Settings, server: MeasuredServer, *, keys: ApiAccess
             IngestMetrics(server.ingest),
             RecordingMetrics(server.recorders, simulated=server.simulated_recorder),
             CompositionMetrics(server.compositions, simulated=server.simulated_composer),
+            LiveKitMetrics(server.livekit),
             WebhookMetrics(server.webhook_backlogs, now_ms=SystemClock().now_ms),
         ),
         access=MetricsAccess(networks=settings.metrics_networks, allows_host=hosts.allow, keys=keys),
