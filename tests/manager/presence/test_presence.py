@@ -7,10 +7,12 @@ from stagebook.stage.events import Cause
 from tests.manager.manager_harness import CLIENT, ManagerHarness, Watcher
 from tests.manager.replicated_pair import make_pair
 
+DEADLINE_SECONDS = 30
+
 
 async def shown(watcher: Watcher, *participants: tuple[str, bool]) -> None:
     """Wait until the newest snapshot shows exactly these participants and whether they publish."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE_SECONDS):
         while True:
             if watcher.snapshots:
                 newest = watcher.snapshots[-1].participants
@@ -115,7 +117,7 @@ async def test_a_mute_state_is_shown_to_all_watchers_and_makes_no_event(harness:
     set_mute_state(connection_id="unknown", audio_muted=True, video_stopped=True)
 
     for watcher in (everybody, publishers):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             while not watcher.snapshots[-1].participants[-1].audio_muted:  # noqa: ASYNC110 - a watcher notifies nobody
                 await asyncio.sleep(0.005)
         assert not watcher.snapshots[-1].participants[-1].video_stopped

@@ -343,7 +343,7 @@ async def test_empty_lines_before_a_request_are_ignored() -> None:
     "begun", [b"GET / HTTP/1.1\r\nHo", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhel"]
 )
 async def test_a_request_that_is_not_complete_in_time_gets_408(begun: bytes) -> None:
-    limits = msgspec.structs.replace(LIMITS, request_timeout_seconds=0.1)
+    limits = msgspec.structs.replace(LIMITS, request_timeout_seconds=0.5)
     async with running_server(EchoApplication(), limits=limits) as (_, port):
         assert (await exchange(port, begun)).startswith(b"HTTP/1.1 408 ")
 

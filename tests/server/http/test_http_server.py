@@ -64,7 +64,7 @@ async def test_a_request_that_is_not_http_is_refused() -> None:
     ids=["silent", "slow head", "slow second request"],
 )
 async def test_a_request_that_is_not_received_in_time_closes_the_connection(start: bytes) -> None:
-    limits = msgspec.structs.replace(LIMITS, request_timeout_seconds=0.05)
+    limits = msgspec.structs.replace(LIMITS, request_timeout_seconds=0.5)
     async with running_server(hello, limits=limits) as (_, port):
         response = await exchange(port, start)
     assert response.count(b"200 OK") == start.count(b"\r\n\r\n")

@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 import httpx
 import pytest
 
+from stagebook.api.asgi import Receive, Scope, Send
 from stagebook.api.participants.participants_api import ParticipantsApi
 from stagebook.api.participants.problem_responses import RequestRefusedError
 from stagebook.api.participants.request_limits import RequestLimits
@@ -26,13 +27,25 @@ class Subscriptions:
         self.api = ParticipantsApi(self.manager, limits=limits, monotonic=lambda: 0.0)
 
     async def send(self, count: int, *, release: Awaitable[None] | None = None) -> list[int]:
-        transport = httpx.ASGITransport(self.api)
+        arrived = 0
+
+        async def noted(scope: Scope, receive: Receive, send: Send) -> None:
+            nonlocal arrived
+            arrived += 1
+            await self.api(scope, receive, send)
+
+        transport = httpx.ASGITransport(noted)
         async with httpx.AsyncClient(transport=transport, base_url="http://stagebook") as client:
             offers = [
                 asyncio.ensure_future(client.post(f"/whip/subscribe/p{number}", content="v=0", headers=OFFER))
                 for number in range(count)
             ]
-            await asyncio.sleep(0.05)
+            while arrived < count:  # noqa: ASYNC110 - nothing notifies of it
+                await asyncio.sleep(0)
+            for _ in range(
+                100
+            ):  # more turns of the loop than an offer takes from its arrival to its place in the queue
+                await asyncio.sleep(0)
             if release is None:
                 self.gate.set()
             else:
