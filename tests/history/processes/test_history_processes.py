@@ -101,17 +101,17 @@ async def test_a_process_has_low_priority_and_no_socket_of_the_server(make_pool:
 
 
 async def test_an_endless_statement_is_interrupted(make_pool: MakePool, started: Path) -> None:
-    pool = make_pool(read_seconds=0.2)
+    pool = make_pool(read_seconds=1)
     read = asyncio.create_task(pool.run(sample_reads.run_endless_statement, started))
     process_id = await started_process(started)
-    with pytest.raises(ServerBusyError, match=r"longer than 0\.2 s"):
+    with pytest.raises(ServerBusyError, match=r"longer than 1 s"):
         await read
     assert await pool.run(sample_reads.process_id) == process_id
 
 
 async def test_an_endless_loop_is_interrupted(make_pool: MakePool) -> None:
     with pytest.raises(ServerBusyError, match="longer than"):
-        await make_pool(read_seconds=0.2).run(sample_reads.run_endless_loop)
+        await make_pool(read_seconds=1).run(sample_reads.run_endless_loop)
 
 
 async def test_a_process_that_hangs_is_killed(make_pool: MakePool) -> None:

@@ -53,7 +53,7 @@ def test_a_context_needs_no_right_to_write_files_and_leaves_no_descriptor_open(t
     tls_context(pair)
     with pytest.raises(OSError, match="cannot be used"):
         tls_context(CertificatePair(chain_pem=b"not PEM", private_key_pem=pair.private_key_pem))
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before  # the garbage collector may close others
 
 
 def test_a_certificate_of_the_maximum_size_is_read_and_a_larger_one_is_an_error(tmp_path: Path) -> None:

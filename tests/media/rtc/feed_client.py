@@ -175,6 +175,7 @@ class FeedClient:
 
     def play(self, options: VideoOptions = DEFAULT_VIDEO, *, start_seconds: float = 0.0) -> None:
         """Send video and the tone in real time, until `pause`."""
+        encode_gop(options), encode_tone()  # before the time of the first unit is noted: encoding may take seconds
         video = video_units(options, start_seconds=start_seconds)
         for units in (video, audio_units(start_seconds=start_seconds)):
             self._playing.append(asyncio.create_task(self._play(units)))

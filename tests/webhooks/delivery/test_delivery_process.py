@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import sys
 import threading
@@ -16,6 +15,7 @@ from stagebook.stage.events import EventName
 from stagebook.webhooks.destination import DeliveryFilter, DestinationKind
 from stagebook.webhooks.webhook_service import DestinationPatch, NewDestination, ReplayRequest
 from tests.book.sample import ACCOUNT
+from tests.process_state import is_alive
 from tests.webhooks.delivering import (
     World,
     delivering,
@@ -100,16 +100,7 @@ async def test_the_process_ends_with_a_server_that_is_killed(tmp_path: Path) -> 
     process_id = int(await server.stdout.readline())
     server.send_signal(signal.SIGKILL)
     await server.wait()
-    await wait_until(lambda: not is_running(process_id))
-
-
-def is_running(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    # A process that nobody has waited for yet is a zombie.
-    return " Z " not in Path(f"/proc/{process_id}/stat").read_text()
+    await wait_until(lambda: not is_alive(process_id))
 
 
 async def test_a_dead_destination_does_not_hold_up_another(tmp_path: Path, receiver: Receiver) -> None:

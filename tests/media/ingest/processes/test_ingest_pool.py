@@ -32,6 +32,7 @@ from tests.media.ingest.running_rtmp_server import (
     until,
     write_certificate,
 )
+from tests.process_state import is_alive
 
 FAST_RESTART = WorkerTimeouts(restart_delay_seconds=0.01)
 ENCODER_LEFT = Closed(connection_id="c", cause=CloseCause.PEER_CLOSED)
@@ -439,7 +440,7 @@ async def test_the_process_exits_when_the_server_was_killed() -> None:
     async for line in server.stdout:
         if line.startswith(b"ingest "):
             break
-    process = Path(f"/proc/{int(line.split()[1])}/stat")
+    process_id = int(line.split()[1])
     server.kill()
     await server.wait()
-    await until(lambda: not process.exists() or process.read_text().rpartition(")")[2].split()[0] == "Z", "its end")
+    await until(lambda: not is_alive(process_id), "its end")

@@ -31,7 +31,8 @@ from stagebook.storage.storage_settings import FolderStorage
 from tests.media.recording.hls_rules import read_playlist
 from tests.media.recording.recorded_publisher import START_MS, make_request
 from tests.media.recording.tapped_media import interleaved, pictures, sounds
-from tests.media.rtc.engine.running_pool import is_alive, until
+from tests.media.rtc.engine.running_pool import until
+from tests.process_state import is_alive
 from tests.storage.gated_store import GatedStore
 
 DESCRIPTION = SourceDescription(plan=None)

@@ -75,10 +75,11 @@ def test_a_lost_flight_is_retransmitted_when_its_timer_expires(server: DtlsAssoc
     assert waiting is not None
     assert 0 < waiting <= 1
     # OpenSSL reads the system clock, so the test has to wait. Before the timeout nothing is sent.
+    began = time.monotonic()
     server.handle_timeout()
-    assert list(server.take_datagrams()) == []
+    retransmitted = list(server.take_datagrams())
+    assert retransmitted == [] or time.monotonic() - began >= waiting
     deadline = time.monotonic() + 30
-    retransmitted: list[bytes] = []
     while not retransmitted and time.monotonic() < deadline:
         time.sleep(server.timeout_seconds or 0)
         server.handle_timeout()

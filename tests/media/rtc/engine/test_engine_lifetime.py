@@ -23,10 +23,10 @@ from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from tests.media.rtc import offers
 from tests.media.rtc.engine.running_pool import (
     DEADLINE_SECONDS,
-    is_alive,
     running_pool,
     until,
 )
+from tests.process_state import is_alive
 
 
 async def test_a_lost_engine_closes_its_connections_and_a_new_process_takes_its_port() -> None:

@@ -19,6 +19,13 @@ def test_a_call_that_raises_is_logged_a_limited_number_of_times() -> None:
 
 
 async def test_the_timers_of_other_sources_and_connections_go_on() -> None:
+    # To render the tracebacks, with all variables, takes longer than the test.
+    with capture_logs() as logs:
+        await _let_timers_raise()
+    assert {entry["timer"] for entry in logs} >= {"source", "source reports", "source measurement", "connection"}
+
+
+async def _let_timers_raise() -> None:
     async with running_engine() as engine:
         failing, _ = await engine.publisher("failing"), await engine.publisher("p")
         other = engine.raw_peer()
