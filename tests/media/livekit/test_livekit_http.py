@@ -154,8 +154,8 @@ def created(location: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     "location",
-    [b"https://elsewhere.example/x", b"", b"/" + b"z" * 3_000, b"/\xff"],
-    ids=["host", "none", "long", "bytes"],
+    [b"https://elsewhere.example/x", b"//elsewhere.example/x", b"", b"/" + b"z" * 3_000, b"/\xff"],
+    ids=["URL", "host", "none", "long", "bytes"],
 )
 async def test_a_whip_resource_is_a_path_of_livekit(location: bytes) -> None:
     server = RawServer(created(location))

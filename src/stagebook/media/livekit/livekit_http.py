@@ -8,11 +8,15 @@
 """
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from http.cookiejar import DefaultCookiePolicy
+from typing import Final
 
 import httpx
 import msgspec
+
+MAX_PATH_CHARACTERS: Final = 2_048
 
 
 class LiveKitCallError(Exception):
@@ -33,9 +37,19 @@ class LiveKitAnswer(msgspec.Struct, frozen=True, kw_only=True):
         return self.body.decode(errors="replace")
 
 
-def livekit_client(*, max_connections: int) -> httpx.AsyncClient:
-    """Return a client for calls to LiveKit. Further calls wait for a free connection."""
+def is_livekit_path(location: str) -> bool:
+    """Return whether the value of a Location header is a path, and not the URL of another host."""
+    is_path = location.startswith("/") and not location.startswith("//")
+    return is_path and len(location) <= MAX_PATH_CHARACTERS and location.isascii() and location.isprintable()
+
+
+def livekit_client(*, max_connections: int, tls: ssl.SSLContext | None = None) -> httpx.AsyncClient:
+    """Return a client for calls to LiveKit. Further calls wait for a free connection.
+
+    `tls` is the context that verifies LiveKit's certificate; None stands for the default one.
+    """
     client = httpx.AsyncClient(
+        verify=True if tls is None else tls,
         trust_env=False,
         follow_redirects=False,
         limits=httpx.Limits(max_connections=max_connections),

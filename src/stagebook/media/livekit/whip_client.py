@@ -9,13 +9,12 @@ from typing import Final
 import httpx
 import msgspec
 
-from stagebook.media.livekit.livekit_http import LiveKitAnswer, LiveKitCallError, call_livekit
+from stagebook.media.livekit.livekit_http import LiveKitAnswer, LiveKitCallError, call_livekit, is_livekit_path
 from stagebook.media.port import MediaRefusedError, RefusalReason
 
 EXCHANGE_TIMEOUT_SECONDS: Final = 8.0
 MAX_ANSWER_SIZE_BYTES: Final = 256 * 1_024
 _MAX_DETAIL_CHARACTERS: Final = 200
-_MAX_RESOURCE_CHARACTERS: Final = 2_048
 
 
 class WhipSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +50,7 @@ class WhipClient:
         resource = response.headers.get("Location", "")
         if response.status != httpx.codes.CREATED:
             raise _refusal(response)
-        if not _is_resource(resource):
+        if not is_livekit_path(resource):
             detail = "LiveKit's answer has no resource of a WHIP session"
             raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail=detail)
         return WhipSession(answer=response.text, resource=resource, etag=response.headers.get("ETag", ""))
@@ -84,11 +83,6 @@ class WhipClient:
             )
         except LiveKitCallError as error:
             raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail=str(error)) from error
-
-
-def _is_resource(path: str) -> bool:
-    """Return whether a Location is a path of LiveKit, which has no other host and no characters of a header line."""
-    return path.startswith("/") and len(path) <= _MAX_RESOURCE_CHARACTERS and path.isascii() and path.isprintable()
 
 
 def _refusal(response: LiveKitAnswer) -> MediaRefusedError:

@@ -21,11 +21,14 @@ from aiortc import (
 )
 
 from stagebook.media.codecs.codec_names import MediaKind
+from stagebook.media.livekit.livekit_http import LiveKitCallError, call_livekit, is_livekit_path
 from stagebook.media.livekit.uplink.packet_track import PacketTrack
 
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 REPORT_TIMEOUT_SECONDS: Final = 8.0
 """LiveKit reports about once a second. So a dead server is known within 12 s, with the interval of the checks."""
+MAX_ANSWER_SIZE_BYTES: Final = 256 * 1_024
+_DELETE_TIMEOUT_SECONDS: Final = 2.0
 _CHECK_INTERVAL_SECONDS: Final = 2.0
 _ENDED: Final = frozenset({"failed", "closed"})
 
@@ -64,8 +67,8 @@ class PacketPublisher:
                     await self._next_change()
         except TimeoutError as error:
             raise WhipFailedError(f"it was not connected within {CONNECT_TIMEOUT_SECONDS:.0f} s") from error
-        except httpx.HTTPError as error:
-            raise WhipFailedError(f"LiveKit did not answer the offer: {type(error).__name__}") from error
+        except LiveKitCallError as error:
+            raise WhipFailedError(str(error)) from error
 
     async def wait_lost(self) -> None:
         """Wait until the connection is lost. Raises WhipFailedError, with the reason."""
@@ -81,8 +84,16 @@ class PacketPublisher:
     async def stop(self) -> None:
         """Delete the resource, and close the connection. A server that does not answer is not waited for long."""
         if self._resource_url is not None:
-            with contextlib.suppress(httpx.HTTPError):
-                await self._http.delete(self._resource_url, headers=self._headers, timeout=2.0)
+            with contextlib.suppress(LiveKitCallError):
+                await call_livekit(
+                    self._http,
+                    "DELETE",
+                    self._resource_url,
+                    content=b"",
+                    headers=self._headers,
+                    timeout_seconds=_DELETE_TIMEOUT_SECONDS,
+                    max_size_bytes=MAX_ANSWER_SIZE_BYTES,
+                )
         for track in self.tracks.values():
             track.stop()
         await self._connection.close()
@@ -91,10 +102,21 @@ class PacketPublisher:
         await self._connection.setLocalDescription(await self._connection.createOffer())
         offer = self._connection.localDescription.sdp
         headers = {**self._headers, "Content-Type": "application/sdp"}
-        response = await self._http.post(self._url, content=offer, headers=headers, timeout=CONNECT_TIMEOUT_SECONDS)
-        if response.status_code != httpx.codes.CREATED:
-            raise WhipFailedError(f"LiveKit refused the offer: {response.status_code} {response.text[:200]}")
-        self._resource_url = urljoin(self._url, response.headers.get("location", ""))
+        response = await call_livekit(
+            self._http,
+            "POST",
+            self._url,
+            content=offer.encode(),
+            headers=headers,
+            timeout_seconds=CONNECT_TIMEOUT_SECONDS,
+            max_size_bytes=MAX_ANSWER_SIZE_BYTES,
+        )
+        if response.status != httpx.codes.CREATED:
+            raise WhipFailedError(f"LiveKit refused the offer: {response.status} {response.text[:200]}")
+        location = response.headers.get("Location", "")
+        if not is_livekit_path(location):
+            raise WhipFailedError("LiveKit's answer has no resource of a WHIP session")
+        self._resource_url = urljoin(self._url, location)
         answer = RTCSessionDescription(sdp=response.text, type="answer")
         try:
             await self._connection.setRemoteDescription(answer)

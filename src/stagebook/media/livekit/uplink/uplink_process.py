@@ -14,6 +14,7 @@ from random import SystemRandom
 
 import httpx
 
+from stagebook.media.livekit.livekit_http import livekit_client
 from stagebook.media.livekit.uplink.packet_publisher import PacketPublisher
 from stagebook.media.livekit.uplink.uplink_messages import (
     CloseUplinkFeedCommand,
@@ -41,6 +42,8 @@ LATE_MODULES = (
 """Modules that cryptography and httpx import when they are first used (`worker_main`)."""
 _TLS = httpx.create_ssl_context(trust_env=False)
 """Made while the process can still read the certificates of Python's packages."""
+MAX_REQUESTS = 16
+"""Requests to LiveKit at the same time: an uplink makes one when it begins and one when it ends."""
 
 
 class _UplinkWork:
@@ -49,7 +52,7 @@ class _UplinkWork:
     def __init__(self, settings: UplinkSettings, reports: ReportWriter) -> None:
         self._reports = reports
         self._feed_directory = settings.feed_directory
-        self._http = httpx.AsyncClient(verify=_TLS, trust_env=False)
+        self._http = livekit_client(max_connections=MAX_REQUESTS, tls=_TLS)
         self._sources = UplinkedSources(
             settings,
             listener=reports,
