@@ -82,8 +82,18 @@ async def test_stop_does_not_wait_for_the_restart_delay() -> None:
     assert recorder.losses == 1
 
 
+async def bind_when_free(opened: socket.socket, port: int) -> None:
+    """Bind a socket to a port. The sockets of a killed process may be closed after its exit has been noticed."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while True:
+            try:
+                return opened.bind(("127.0.0.1", port))
+            except OSError:
+                await asyncio.sleep(0.01)
+
+
 async def test_another_port_is_chosen_when_the_previous_one_has_been_taken() -> None:
-    engine = make_engine(Recorder(), timeouts=WorkerTimeouts(restart_delay_seconds=1.0))
+    engine = make_engine(Recorder(), timeouts=WorkerTimeouts(restart_delay_seconds=2.0))
     await engine.start()
     try:
         port = engine.udp_port
@@ -91,7 +101,7 @@ async def test_another_port_is_chosen_when_the_previous_one_has_been_taken() -> 
         os.kill(engine.process_id, signal.SIGKILL)
         await until_running(engine, running=False)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other_process:
-            other_process.bind(("127.0.0.1", port))
+            await bind_when_free(other_process, port)
             await until_running(engine, running=True)
             assert engine.udp_port not in (0, port)
             await engine.request(publish_request(engine), engine_messages.OfferAnswered)
