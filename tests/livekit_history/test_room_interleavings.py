@@ -21,7 +21,7 @@ from stagebook.livekit_history.room_facts import (
     TrackUnpublished,
 )
 from stagebook.livekit_history.room_ids import participant_id_of, session_id_of_room
-from stagebook.livekit_history.room_machine import SETTLED_MS
+from stagebook.livekit_history.room_session import SETTLED_MS
 from stagebook.stage.events import Cause, EventName
 from stagebook.stage.resources import ParticipantState
 from tests.livekit_history.recorded_rooms import NOW_MS, RecordedRooms

@@ -14,7 +14,7 @@ from stagebook.livekit_history.room_facts import (
     TrackUnpublished,
 )
 from stagebook.livekit_history.room_ids import session_id_of_room
-from stagebook.livekit_history.room_machine import SETTLED_MS
+from stagebook.livekit_history.room_session import SETTLED_MS
 from stagebook.stage.events import Cause, ErrorCode
 from stagebook.stage.resources import ParticipantProtocol
 from tests.livekit_history.recorded_rooms import NOW_MS, RecordedRooms

@@ -26,7 +26,6 @@ from stagebook.book.changes import Change
 from stagebook.livekit_history.room_draft import Moment, RoomDraft
 from stagebook.livekit_history.room_facts import (
     ObservedParticipant,
-    ObservedRoom,
     ParticipantJoined,
     ParticipantLeft,
     PolledParticipant,
@@ -40,13 +39,10 @@ from stagebook.livekit_history.room_facts import (
 )
 from stagebook.livekit_history.room_ids import participant_id_of, session_id_of_room
 from stagebook.livekit_history.room_participants import RoomParticipants
-from stagebook.livekit_history.room_session import JoinedParticipant, RecentKeys, RoomReader, RoomSession
+from stagebook.livekit_history.room_registry import MAX_PARTS, RoomRegistry
+from stagebook.livekit_history.room_session import JoinedParticipant, RoomReader, RoomSession, is_settled
 from stagebook.stage.events import Cause
 
-SETTLED_MS: Final = 2_000
-"""How long before a poll a webhook must have arrived, so that the poll is newer. LiveKit's lists lag by some ms."""
-MAX_PARTS: Final = 8
-"""Stage sessions of one room session."""
 FOUND_BY_POLL: Final = "found by a poll"
 
 
@@ -57,12 +53,9 @@ class RoomMachine:
         self, reader: RoomReader, *, max_rooms: int, max_participants: int, on_limit: Callable[[str], None]
     ) -> None:
         """`on_limit` is called with the name of a limit when something is not recorded because of it."""
-        self.sessions: dict[str, RoomSession] = {}
-        self._reader = reader
-        self._ended = RecentKeys()
-        self._max_rooms = max_rooms
-        self._on_limit = on_limit
         self.participants = RoomParticipants(reader, max_participants=max_participants, on_limit=on_limit)
+        self._rooms = RoomRegistry(reader, self.participants, max_rooms=max_rooms, on_limit=on_limit)
+        self.sessions = self._rooms.sessions
 
     def restore(self, session: RoomSession) -> None:
         """Add a session that an earlier run left open."""
@@ -89,9 +82,9 @@ class RoomMachine:
         now_ms = draft.moment.monotonic_ms
         is_polled = fact.at_ms is None
         session = (
-            self._session_of(fact.room, draft, polled_ms=now_ms)
+            self._rooms.of_room(fact.room, draft, polled_ms=now_ms)
             if is_polled
-            else self._session_of_webhook(fact.room, draft)
+            else self._rooms.of_webhook(fact.room, draft)
         )
         if session is not None:
             detail = FOUND_BY_POLL if fact.at_ms is None else ""
@@ -99,12 +92,12 @@ class RoomMachine:
 
     @_observe.register
     def _participant_left(self, fact: ParticipantLeft, draft: RoomDraft) -> None:
-        session = self._session_of_webhook(fact.room, draft)
+        session = self._rooms.of_webhook(fact.room, draft)
         if session is None or self.participants.has_left(session, participant_id_of(fact.participant.sid)):
             return
         participant_id = participant_id_of(fact.participant.sid)
         if participant_id not in session.participants and not fact.was_connected:
-            if self._open(session, draft, true_ms=fact.at_ms):
+            if self._rooms.open(session, draft, true_ms=fact.at_ms):
                 self.participants.refuse(session, fact.participant, draft, detail=fact.reason, true_ms=fact.at_ms)
             return
         if self._require_participant(
@@ -116,7 +109,7 @@ class RoomMachine:
 
     @_observe.register
     def _track_published(self, fact: TrackPublished, draft: RoomDraft) -> None:
-        session = self._session_of_webhook(fact.room, draft)
+        session = self._rooms.of_webhook(fact.room, draft)
         if session is None:
             return
         participant = self._require_participant(
@@ -128,7 +121,7 @@ class RoomMachine:
 
     @_observe.register
     def _track_unpublished(self, fact: TrackUnpublished, draft: RoomDraft) -> None:
-        session = self._session_of_webhook(fact.room, draft)
+        session = self._rooms.of_webhook(fact.room, draft)
         if session is None:
             return
         participant = self._require_participant(
@@ -142,20 +135,20 @@ class RoomMachine:
     @_observe.register
     def _room_started(self, fact: RoomStarted, draft: RoomDraft) -> None:
         # A room without participants is not recorded, but it ends an earlier session of the same room name.
-        self._session_of_webhook(fact.room, draft)
+        self._rooms.of_webhook(fact.room, draft)
 
     @_observe.register
     def _room_finished(self, fact: RoomFinished, draft: RoomDraft) -> None:
-        session = self._session_of(fact.room, draft)
+        session = self._rooms.of_room(fact.room, draft)
         if session is None:
             return
         if session.stage_arn in self.sessions:
-            self._end(session, draft, cause=fact.cause, detail=fact.reason, true_ms=fact.at_ms)
-        self._ended.add((session.stage_arn, session.session_id), draft.moment.monotonic_ms)
+            self._rooms.end(session, draft, cause=fact.cause, detail=fact.reason, true_ms=fact.at_ms)
+        self._rooms.add_ended(session, draft)
 
     @_observe.register
     def _polled(self, fact: RoomPolled, draft: RoomDraft) -> None:
-        session = self._session_of(fact.room, draft, polled_ms=fact.began_ms)
+        session = self._rooms.of_room(fact.room, draft, polled_ms=fact.began_ms)
         if session is None:
             return
         here = set()
@@ -168,14 +161,14 @@ class RoomMachine:
             if known is not None and _is_as_polled(known, polled):
                 continue
             participant = self._require_participant(session, polled.participant, draft, detail=FOUND_BY_POLL)
-            if participant is not None and _is_settled(participant.last_webhook_ms, fact.began_ms):
+            if participant is not None and is_settled(participant.last_webhook_ms, fact.began_ms):
                 participant = self.participants.end_tracks(
                     session, participant, tuple(participant.track_sids - polled.track_sids)
                 )
                 tracks = polled.track_sids - set(participant.ended_sids)
                 self.participants.publish(session, participant, tracks, draft, cause=Cause.CLIENT, detail=FOUND_BY_POLL)
         for participant_id, participant in tuple(session.participants.items()):
-            if participant_id not in here and _is_settled(participant.last_webhook_ms, fact.began_ms):
+            if participant_id not in here and is_settled(participant.last_webhook_ms, fact.began_ms):
                 self.participants.leave(session, participant_id, draft, cause=Cause.PEER_LOST, detail=FOUND_BY_POLL)
 
     @_observe.register
@@ -186,74 +179,8 @@ class RoomMachine:
             ids = {session_id_of_room(sid, part=part) for sid in sids for part in range(1, MAX_PARTS + 1)}
         for session in tuple(self.sessions.values()):
             is_listed = session.room_sid in sids if session.room_sid else session.session_id in ids
-            if not is_listed and _is_settled(session.last_webhook_ms, fact.began_ms):
-                self._end(session, draft, cause=Cause.PEER_LOST, detail=f"{FOUND_BY_POLL}: the room had ended")
-
-    def _session_of_webhook(self, room: ObservedRoom, draft: RoomDraft) -> RoomSession | None:
-        """Return the session of a webhook's room, None if it has ended."""
-        session = self._session_of(room, draft)
-        if session is not None:
-            session.last_webhook_ms = draft.moment.monotonic_ms
-        return session
-
-    def _session_of(self, room: ObservedRoom, draft: RoomDraft, *, polled_ms: int | None = None) -> RoomSession | None:
-        """Return the session of a room, open or new; None if it has ended. It ends the session of an earlier room.
-
-        `polled_ms` is the time at which a poll began, None for a webhook.
-        """
-        stage_arn, _ = self._reader.stage_of(room.name)
-        current = self.sessions.get(stage_arn)
-        session_id = self._session_id_of(room, stage_arn, polled_ms=polled_ms)
-        if session_id is None:
-            return None
-        if current is not None and current.session_id == session_id:
-            current.name, current.room_sid = room.name, room.sid
-            current.created_ms = room.created_ms or current.created_ms
-            return current
-        if current is not None:
-            if room.created_ms == 0 or room.created_ms < current.created_ms:
-                return None
-            self._end(current, draft, cause=Cause.PEER_LOST, detail="the room had ended: another one has its name")
-        return RoomSession(
-            stage_arn=stage_arn,
-            session_id=session_id,
-            start_ms=0,
-            name=room.name,
-            room_sid=room.sid,
-            created_ms=room.created_ms,
-        )
-
-    def _session_id_of(self, room: ObservedRoom, stage_arn: str, *, polled_ms: int | None) -> str | None:
-        """Return the id of the stage session of a room, open or new; None if it has ended.
-
-        Only a poll begins another stage session of a room, and only if the poll is newer than the end of the last one.
-        """
-        current = self.sessions.get(stage_arn)
-        for part in range(1, MAX_PARTS + 1):
-            session_id = session_id_of_room(room.sid, part=part)
-            if current is not None and current.session_id == session_id:
-                return session_id
-            key = (stage_arn, session_id)
-            if key not in self._ended and not self._reader.has_session(stage_arn, session_id):
-                return session_id if part == 1 or polled_ms is not None else None
-            if polled_ms is None and (current is None or current.room_sid not in {"", room.sid}):
-                return None
-            if polled_ms is not None and not _is_settled(self._ended.time_of(key), polled_ms):
-                return None
-        return None
-
-    def _open(self, session: RoomSession, draft: RoomDraft, *, true_ms: int) -> bool:
-        """Open a session unless it is open; return False if there are too many."""
-        if session.stage_arn in self.sessions:
-            return True
-        if len(self.sessions) >= self._max_rooms:
-            self._on_limit("rooms")
-            return False
-        _, stage = self._reader.stage_of(session.name)
-        session.start_ms = draft.time(true_ms)
-        draft.open_session(session, stage)
-        self.sessions[session.stage_arn] = session
-        return True
+            if not is_listed and is_settled(session.last_webhook_ms, fact.began_ms):
+                self._rooms.end(session, draft, cause=Cause.PEER_LOST, detail=f"{FOUND_BY_POLL}: the room had ended")
 
     def _require_participant(
         self,
@@ -273,7 +200,7 @@ class RoomMachine:
             true_ms = observed.joined_ms or at_ms or 0
             if self.participants.has_left(session, participant_id) or not self.participants.has_capacity():
                 return None
-            if not self._open(session, draft, true_ms=true_ms):
+            if not self._rooms.open(session, draft, true_ms=true_ms):
                 return None
             self.participants.join(session, observed, draft, detail=detail, true_ms=true_ms)
         participant = self.participants.update(session, observed, draft)
@@ -283,19 +210,8 @@ class RoomMachine:
             )
         return participant
 
-    def _end(self, session: RoomSession, draft: RoomDraft, *, cause: Cause, detail: str, true_ms: int = 0) -> None:
-        for participant_id in tuple(session.participants):
-            self.participants.leave(session, participant_id, draft, cause=cause, detail=detail, true_ms=true_ms)
-        draft.end_session(session, true_ms=true_ms)
-        del self.sessions[session.stage_arn]
-        self._ended.add((session.stage_arn, session.session_id), draft.moment.monotonic_ms)
-
 
 def _is_as_polled(known: JoinedParticipant, polled: PolledParticipant) -> bool:
     """Return whether a poll changes nothing about a participant, as for most."""
     observed = polled.participant.attributes
     return known.is_known and known.track_sids == polled.track_sids and known.record.attributes == observed
-
-
-def _is_settled(last_webhook_ms: int, began_ms: int) -> bool:
-    return last_webhook_ms + SETTLED_MS <= began_ms

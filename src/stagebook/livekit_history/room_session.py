@@ -11,6 +11,8 @@ MAX_KEPT_TRACKS: Final = 64
 """Tracks that are stored for each participant. It publishes while it has at least one."""
 MAX_RECENT: Final = 50_000
 """Ended sessions and participants that are kept in memory. Older ones are in the book: their commit is long done."""
+SETTLED_MS: Final = 2_000
+"""How long before a poll a webhook must have arrived, so that the poll is newer. LiveKit's lists lag by some ms."""
 LONG_AGO_MS: Final = -(2**60)
 """A monotonic time before every other one."""
 
@@ -81,3 +83,8 @@ class RecentKeys:
         self._keys[key] = time_ms
         if len(self._keys) > self._maximum:
             self._keys.popitem(last=False)
+
+
+def is_settled(changed_ms: int, polled_ms: int) -> bool:
+    """Return whether a change is old enough for a poll that began at `polled_ms` to show it; monotonic times."""
+    return changed_ms + SETTLED_MS <= polled_ms
