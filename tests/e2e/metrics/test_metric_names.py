@@ -56,9 +56,9 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 
 def test_the_table_for_users_lists_exactly_the_metrics_of_a_server(scraped: ScrapedMetrics) -> None:
-    assert {name: kind for name, (kind, _) in documented().items()} == {
-        name: family.type for name, family in scraped.families.items()
-    }
+    # A server whose media engine is LiveKit has these in addition.
+    own = {name: kind for name, (kind, _) in documented().items() if not name.startswith("stagebook_livekit_")}
+    assert own == {name: family.type for name, family in scraped.families.items()}
 
 
 def test_every_label_is_documented(scraped: ScrapedMetrics) -> None:
