@@ -16,7 +16,7 @@ import os
 import resource
 import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvloop
@@ -30,7 +30,6 @@ from stagebook.config.settings import Settings
 from stagebook.data_folder.folder_permissions import PRIVATE_UMASK, DataFolderError
 from stagebook.data_folder.secrets import DataFolder, ServerAddress
 from stagebook.data_folder.testing_mark import claim_folder
-from stagebook.livekit_history.watched_livekit import WatchedLiveKit
 from stagebook.media.worker.worker_run import WorkerStartError
 from stagebook.server.controlled_parts import ControlledParts
 from stagebook.server.garbage_collection import tune_garbage_collection
@@ -45,6 +44,9 @@ from stagebook.server.startup_banner import settings_warnings, startup_banner
 from stagebook.server.wiring import http_limits
 from stagebook.storage.stores import open_store
 from stagebook.webhooks.webhook_file import WebhookFileError
+
+if TYPE_CHECKING:
+    from stagebook.livekit_history.watched_livekit import WatchedLiveKit
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -64,7 +66,7 @@ class StartError(Exception):
     """The server cannot start on this machine. The message says why and what to do."""
 
 
-def serve(settings: Settings, *, is_testing: bool = False, watched: WatchedLiveKit | None = None) -> int:
+def serve(settings: Settings, *, is_testing: bool = False, watched: "WatchedLiveKit | None" = None) -> int:
     """Run the server until a signal or a failure ends it; return the exit code.
 
     With `is_testing` it has the testing API. With `watched` it keeps the history of a LiveKit server.
@@ -114,7 +116,7 @@ async def _serve(
     sockets: ListenSockets,
     *,
     is_testing: bool,
-    watched: WatchedLiveKit | None,
+    watched: "WatchedLiveKit | None",
 ) -> int:
     controlled = None
     if is_testing:

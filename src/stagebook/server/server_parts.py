@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from importlib import metadata
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import structlog
 
@@ -26,13 +26,11 @@ from stagebook.config.settings import Settings
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.history.processes.history_processes import HistoryProcesses
 from stagebook.history.search.search_indexer import SearchIndexer
-from stagebook.livekit_history.watched_livekit import WatchedLiveKit
 from stagebook.manager.retention import Retention
 from stagebook.manager.stage_manager import StageManager
 from stagebook.server.controlled_parts import ControlledParts
 from stagebook.server.garbage_collection import tune_garbage_collection
 from stagebook.server.listen_sockets import ListenSockets
-from stagebook.server.livekit.watched_rooms import WatchedRooms, watched_rooms
 from stagebook.server.media_engine.media_parts import MediaParts
 from stagebook.server.server_secrets import ServerSecrets
 from stagebook.server.system_clock import SystemClock, SystemRandomness
@@ -51,6 +49,10 @@ from stagebook.server.wiring import (
 from stagebook.stage.clock import Clock, Randomness
 from stagebook.webhooks.delivery.delivery_process import WebhookDelivery
 from stagebook.webhooks.webhook_service import WebhookService
+
+if TYPE_CHECKING:
+    from stagebook.livekit_history.watched_livekit import WatchedLiveKit
+    from stagebook.server.livekit.watched_rooms import WatchedRooms
 
 _log = structlog.get_logger(__name__)
 
@@ -77,7 +79,7 @@ class ServerParts:
         secrets: ServerSecrets,
         sockets: ListenSockets,
         controlled: ControlledParts | None = None,
-        watched: WatchedLiveKit | None = None,
+        watched: "WatchedLiveKit | None" = None,
     ) -> None:
         """`controlled` is what the testing API controls, in a server with `--testing`. `watched` is a LiveKit server
         whose history the book keeps, in `stagebook livekit watch`."""
@@ -167,6 +169,9 @@ class ServerParts:
         if self.retention.is_configured and not self.book.can_shrink:
             await self._make_book_shrinkable()
         if self._watched is not None:
+            # Imported late: other servers do not need it.
+            from stagebook.server.livekit.watched_rooms import watched_rooms
+
             self.room_history = await watched_rooms(
                 self.manager, self._watched, account_id=self.secrets.access_key.account_id
             )

@@ -23,7 +23,6 @@ from stagebook.media.composition.processes.composing_statistics import (
     ComposingStatistics,
     CompositionCounts,
 )
-from stagebook.media.composition.processes.composition_leftovers import read_complete_outputs
 from stagebook.media.composition.processes.composition_messages import SPOOLS_NAME, ComposingSetup
 from stagebook.media.composition.processes.composition_run import CompositionRun
 from stagebook.media.composition.processes.composition_taps import SourceTaps
@@ -31,8 +30,6 @@ from stagebook.media.recording.processes.recordings_folder import RecordingsFold
 from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.media.worker.worker_run import WorkerStartError
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
-from stagebook.storage.spool.spool_lock import wait_for_spool
-from stagebook.storage.spool.upload_spool import LOCK_SECONDS
 
 STOP_SECONDS: Final = 15.0
 """How long a server that stops waits for the outputs of its compositions."""
@@ -90,15 +87,19 @@ class CompositionPool:
 
     async def complete_outputs(self, composition_ids: Sequence[str]) -> Collection[tuple[str, str]]:
         """As CompositionEngine.complete_outputs. Processes of the earlier run that have not exited are waited for."""
-        return await asyncio.to_thread(self._read_complete, composition_ids)
+        return await asyncio.to_thread(self._read_complete, composition_ids) if composition_ids else []
 
     def _read_complete(self, composition_ids: Sequence[str]) -> list[tuple[str, str]]:
+        # These read what a crash has left, with 20 modules that no other start needs.
+        from stagebook.storage.spool.spool_lock import wait_for_spool
+        from stagebook.storage.spool.upload_spool import LOCK_SECONDS
+
         deadline, complete = time.monotonic() + LOCK_SECONDS, []
         for composition_id in composition_ids:
             spool = self._folder.path / SPOOLS_NAME / composition_id
             if not wait_for_spool(spool, timeout_seconds=max(0.0, deadline - time.monotonic())):
                 _log.error("the process of a composition has not exited", composition=composition_id)
-            complete += [(composition_id, each) for each in read_complete_outputs(spool)]
+            complete += [(composition_id, each) for each in _complete_outputs(spool)]
         return complete
 
     def listen(self, on_fact: CompositionListener) -> None:
@@ -133,7 +134,7 @@ class CompositionPool:
             opener=self._opener,
             user=self._user,
             on_fact=self._report,
-            complete_outputs=partial(read_complete_outputs, self._folder.path / SPOOLS_NAME / composition_id),
+            complete_outputs=partial(_complete_outputs, self._folder.path / SPOOLS_NAME / composition_id),
             on_gone=lambda: self._forget(composition_id),
             timeouts=self._timeouts,
         )
@@ -184,3 +185,11 @@ class CompositionPool:
 
 def _ignore(_fact: CompositionFact) -> None:
     """The listener before `listen`."""
+
+
+def _complete_outputs(spool: Path) -> list[str]:
+    """Return the ids of the destinations that the spool of a composition says are complete. Blocks."""
+    # As in `_read_complete`.
+    from stagebook.media.composition.processes.composition_leftovers import read_complete_outputs
+
+    return read_complete_outputs(spool)

@@ -31,7 +31,6 @@ from stagebook.media.recording.processes.recorder_messages import (
 from stagebook.media.recording.processes.recorder_statistics import RecordingCounts
 from stagebook.media.recording.processes.recorder_worker import RecorderWorker
 from stagebook.media.recording.processes.recordings_folder import RecordingsFolder
-from stagebook.media.recording.recorded_outcome import read_outcome
 from stagebook.media.recording.recording_port import (
     FactListener,
     RecordingEnded,
@@ -45,8 +44,6 @@ from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.media.worker.worker_run import WorkerStartError
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from stagebook.storage.object_store import StorageFault
-from stagebook.storage.spool.spool_lock import wait_for_spool
-from stagebook.storage.spool.upload_spool import LOCK_SECONDS
 from stagebook.storage.storage_settings import Storage
 
 STOP_UPLOAD_SECONDS: Final = 10.0
@@ -142,9 +139,14 @@ class RecorderPool:
 
     async def interrupted(self, recording_ids: Sequence[str]) -> Mapping[str, RecordingEnded | RecordingFailed]:
         """As RecordingEngine.interrupted. A process of the earlier run that has not exited yet is waited for."""
-        return await asyncio.to_thread(self._read_outcomes, recording_ids)
+        return await asyncio.to_thread(self._read_outcomes, recording_ids) if recording_ids else {}
 
     def _read_outcomes(self, recording_ids: Sequence[str]) -> dict[str, RecordingEnded | RecordingFailed]:
+        # These read what a crash has left, with 20 modules that no other start needs.
+        from stagebook.media.recording.recorded_outcome import read_outcome
+        from stagebook.storage.spool.spool_lock import wait_for_spool
+        from stagebook.storage.spool.upload_spool import LOCK_SECONDS
+
         spool = self._folder.path / SPOOL_NAME
         if not wait_for_spool(spool, timeout_seconds=LOCK_SECONDS):
             _log.error("the recorder of an earlier server has not exited: what it records now is not in the book")
@@ -312,6 +314,9 @@ class RecorderPool:
 
     async def _report_lost(self, recording_ids: Sequence[str]) -> None:
         """Report the outcomes of recordings whose process was lost."""
+        # As in `_read_outcomes`.
+        from stagebook.media.recording.recorded_outcome import read_outcome
+
         spool = self._folder.path / SPOOL_NAME
         for recording_id in recording_ids:
             outcome = await asyncio.to_thread(read_outcome, spool / upload_name(recording_id))
