@@ -86,7 +86,7 @@ DAMAGES = {
                 SELECT session_id FROM session WHERE session.session_key = event.session_key
             ) || '/p/0"}}}}' AS BLOB) FROM event WHERE {one("LEFT")}""",
     "open-recordings": f"UPDATE participant SET recording_state = 1 WHERE {NEWEST_PARTICIPANT}",
-    "open-events": "INSERT INTO open_event SELECT session_key, number, 0, '', 1, 1 FROM participant",
+    "open-events": "INSERT INTO open_event SELECT session_key, number, 4, 'nobody', 1, 1 FROM participant",
 }
 
 

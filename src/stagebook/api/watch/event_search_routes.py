@@ -4,7 +4,7 @@ A history process finds the events and encodes them; this module only passes on 
 of the page, sealed with the query and the account: it is valid for the same query only. `limit` may change.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -22,6 +22,17 @@ EVENTS_PATH = "/watch/v1/events"
 ACTION = "SearchEvents"
 MAXIMUM_LIMIT = 1_000
 
+_EITHER_EVENT = msgspec.Meta(
+    extra_json_schema={
+        "items": {
+            "anyOf": [
+                {"$ref": f"#/components/schemas/{kind.__name__}"} for kind in (EventDocument, CompositionEventDocument)
+            ]
+        }
+    }
+)
+"""msgspec has no type for an array of two structs that no tag distinguishes. The export describes both structs."""
+
 
 class SearchParameters(PastEventParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The query parameters of the search."""
@@ -38,7 +49,7 @@ class SearchParameters(PastEventParameters, frozen=True, kw_only=True, forbid_un
 class EventsDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A page of events. Without `next_cursor` it is the last one; with it, the page may be shorter than `limit`."""
 
-    events: tuple[EventDocument | CompositionEventDocument, ...]
+    events: Annotated[tuple[Any, ...], _EITHER_EVENT]
     next_cursor: str | None = None
 
 
