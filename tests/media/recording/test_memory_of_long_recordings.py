@@ -26,8 +26,9 @@ SEGMENTS = 3_000
 """100 minutes in segments of 2 s."""
 MAX_SEGMENT_BYTES = 64
 """Of memory that a stored segment retains: its lines of the playlist."""
-MAX_NEW_OBJECTS = 20
-"""Of the garbage collector, over all segments."""
+MAX_NEW_OBJECTS = SEGMENTS // 5
+"""Of the garbage collector, over all segments. Caches of Python's modules fill once, with some 200 objects. What a
+segment retained would be there SEGMENTS times."""
 _SEGMENT_US = 2_000_000
 
 
