@@ -81,7 +81,7 @@ class PacketOrder:
         return ready
 
     def expire(self, now: float) -> Sequence[MediaPacket | None]:
-        """Give up the gaps that have lasted too long; at `now` = infinity, all. Returns the packets behind them, as
+        """Skip the gaps that have lasted too long; at `now` = infinity, all. Returns the packets behind them, as
         `add`."""
         ready: list[MediaPacket | None] = []
         while self._indexes and now - self._waiting[self._indexes[0]][1] >= self._patience_seconds:

@@ -133,7 +133,7 @@ class TapReceiver:
             self._server.disconnect(tap_id)
 
     def drain(self, tap_id: str) -> None:
-        """Read what the engine has received so far, and then close the tap: its listener hears of the end, never from
+        """Read what the engine has received so far, and then close the tap: its listener gets the end, never from
         within this call. DRAIN_SECONDS and MAX_DRAINED_BYTES bound it. Unknown ids are ignored."""
         tap = self._taps.get(tap_id)
         if tap is None or tap.drained_by is not None:

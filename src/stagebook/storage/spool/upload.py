@@ -74,7 +74,7 @@ class Upload:
         self.is_abandoned = False
         """Its folder is deleted, above a bound of the spool."""
         self.is_settled = asyncio.Event()
-        """Set when nobody needs the journal any more."""
+        """Set when the journal is of no more use."""
         self._host = host
         self._unsynced: list[int] = []
         """The objects since the last record of the journal."""
