@@ -39,6 +39,9 @@ _WORDS = {
         spool store stores thumbnail thumbnails upload uploader uploads
         buffer drawing fades limiter memory mixing order sample tile window
     """,
+    "clusters": """
+        cluster directory forwarding internal node owner tunnel
+    """,
     "software": """
         access app attributes book builder change changes clock code codes collection commands config demo document
         encoder end engine event events exchange exit facts flags garbage grammar health history id info ingest

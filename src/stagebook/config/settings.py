@@ -1,9 +1,9 @@
 """All settings of a server, and the table of them that the command line and the documentation are made from.
 
 Each setting is declared once, with its name, type, default, unit, rule and description. The declarations are split into
-seven classes: `ServerSettings`, `WebhookSettings`, `MediaSettings`, `RecordingSettings`, `CompositionSettings`,
-`MediaEngineSettings` and, here, `Settings`. Only the server and the command line read settings; the server passes each
-part the values it needs (see `server/wiring.py`).
+eight classes: `ServerSettings`, `WebhookSettings`, `MediaSettings`, `RecordingSettings`, `CompositionSettings`,
+`MediaEngineSettings`, `ClusterSettings` and, here, `Settings`. Only the server and the command line read settings; the
+server passes each part the values it needs (see `server/wiring.py`).
 """
 
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
 
+from stagebook.config.cluster_settings import ClusterSettings
 from stagebook.config.ice_server_setting import ice_server_violation
-from stagebook.config.media_engine_settings import MediaEngineSettings
 from stagebook.config.rules import Address, ConfigError, Rule, every, is_base_url, is_network, parse_address
 from stagebook.stage.limits import EDITIONS, Limits
 
 
-class Settings(MediaEngineSettings, frozen=True, kw_only=True):
+class Settings(ClusterSettings, frozen=True, kw_only=True):
     """All settings of a server. The constructor raises ConfigError for a value that violates its rule."""
 
     connections_limit: Annotated[
@@ -92,6 +92,7 @@ class Settings(MediaEngineSettings, frozen=True, kw_only=True):
         yield from self._storage_conflicts()
         yield from self._channel_conflicts()
         yield from self._media_engine_conflicts()
+        yield from self._cluster_conflicts()
         for name in self.retention_overrides:
             if name.startswith("arn:") and name.split(":")[3] != self.region:
                 yield "retention_overrides", f"must name stages of the server's region, {self.region}"
@@ -154,8 +155,8 @@ def _table() -> dict[str, Setting]:
     }
 
 
-ENVIRONMENT_SECRETS = frozenset({"livekit_api_secret"})
-"""Settings that are a secret by themselves, and may be set in the environment."""
+ENVIRONMENT_SECRETS = frozenset({"cluster_secret", "database_url", "livekit_api_secret"})
+"""Settings that are a secret by themselves or contain one, and may be set in the environment."""
 SECRET_SETTINGS = ENVIRONMENT_SECRETS | {
     "channels",
     "credentials",

@@ -25,7 +25,7 @@ from stagebook.api.asgi import Application
 from stagebook.api.watch.health import Health, ServerStatus
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.store import BookFailedError, BookRefusedError
-from stagebook.config.rules import Address
+from stagebook.config.rules import Address, ConfigError
 from stagebook.config.settings import Settings
 from stagebook.data_folder.folder_permissions import PRIVATE_UMASK, DataFolderError
 from stagebook.data_folder.secrets import DataFolder, ServerAddress
@@ -74,6 +74,8 @@ def serve(settings: Settings, *, is_testing: bool = False, watched: "WatchedLive
     Raises ConfigError for settings that cannot be used, and StartError if the data folder, the book, a listen address
     or a worker process cannot be used.
     """
+    if settings.book == "postgres":
+        raise ConfigError(name="book", rule='"postgres" cannot be used in this version: use "sqlite"')
     try:
         os.umask(PRIVATE_UMASK)
         folder = DataFolder(Path(settings.data).absolute())

@@ -6,6 +6,7 @@ import msgspec
 
 from stagebook.api.access.policy import parse_policy
 from stagebook.api.access.sigv4.credentials import AwsCredential
+from stagebook.config.cluster_settings import database_secrets
 from stagebook.config.composition_settings import channel_secrets
 from stagebook.config.rules import ConfigError
 from stagebook.config.settings import Settings
@@ -26,6 +27,8 @@ class ServerSecrets(msgspec.Struct, frozen=True, kw_only=True):
     """Of the URLs of channels."""
     livekit_secret: str | None = None
     """Of LiveKit's API key."""
+    cluster_secrets: tuple[str, ...] = ()
+    """Of the database's URL, and what the nodes share."""
 
     def __repr__(self) -> str:
         return "ServerSecrets(...)"
@@ -51,6 +54,7 @@ class ServerSecrets(msgspec.Struct, frozen=True, kw_only=True):
             storage_secret=settings.storage_s3_secret_access_key,
             channel_secrets=tuple(channel_secrets(settings.channels)),
             livekit_secret=settings.livekit_api_secret,
+            cluster_secrets=_cluster_secrets(settings),
         )
 
     def secret_strings(self) -> Sequence[str]:
@@ -62,7 +66,13 @@ class ServerSecrets(msgspec.Struct, frozen=True, kw_only=True):
             *tokens,
             *optional,
             *self.channel_secrets,
+            *self.cluster_secrets,
         ]
+
+
+def _cluster_secrets(settings: Settings) -> tuple[str, ...]:
+    of_database = [] if settings.database_url is None else database_secrets(settings.database_url)
+    return (*of_database, *([] if settings.cluster_secret is None else [settings.cluster_secret]))
 
 
 def _configured_credentials(settings: Settings) -> Sequence[AwsCredential]:
