@@ -10,8 +10,8 @@ from pathlib import Path
 from bench.appends.scripted_engine import ScriptedEngine
 from stagebook.book.changes import AppendEvent, Change
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.sqlite.stream_key_seal import SECRET_SIZE_BYTES
 from stagebook.book.store import Submission
+from stagebook.book.tables.stream_key_seal import SECRET_SIZE_BYTES
 from stagebook.manager.stage_manager import StageManager
 from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.server.system_clock import SystemClock, SystemRandomness

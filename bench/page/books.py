@@ -9,7 +9,7 @@ import uvloop
 
 from stagebook.book.changes import AppendEvent, Change, EndSession, OpenSession, PutParticipant, PutStage
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.sqlite.stream_key_seal import SECRET_SIZE_BYTES
+from stagebook.book.tables.stream_key_seal import SECRET_SIZE_BYTES
 from stagebook.stage.events import Cause, Event, EventName
 from stagebook.stage.resources import ParticipantRecord, Stage
 

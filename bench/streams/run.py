@@ -19,8 +19,8 @@ from stagebook.api.routes.route_api import RouteApi
 from stagebook.api.watch.live_tail.event_stream import EventStreams
 from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.book.changes import AppendEvent, OpenSession, PutParticipant, PutStage
+from stagebook.book.sqlite.open_readers import open_event_log
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
 from stagebook.config.rules import Address
 from stagebook.history.processes.history_processes import HistoryProcesses
 from stagebook.server.http.http_server import HttpLimits, HttpServer
@@ -155,7 +155,7 @@ def _event() -> AppendEvent:
 @asynccontextmanager
 async def _server(book: SqliteBook, path: Path, places: ReaderPlaces) -> AsyncIterator[int]:
     """Serve event streams; yield the port."""
-    log, history = SqliteEventLog.open(path), HistoryProcesses(path, processes=1)
+    log, history = open_event_log(path), HistoryProcesses(path, processes=1)
     live = LiveEvents(log, heartbeat_seconds=60)
     book.on_durable(live.note_durable)
     live.start()

@@ -17,8 +17,8 @@ from stagebook.book.changes import (
 )
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.sqlite.stream_key_seal import SECRET_SIZE_BYTES, StreamKeySeal
 from stagebook.book.store import Book
+from stagebook.book.tables.stream_key_seal import SECRET_SIZE_BYTES, StreamKeySeal
 from stagebook.stage.composition.composition import Composition, CompositionDestination, CompositionState
 from stagebook.stage.composition.composition_events import CompositionEvent, CompositionEventName
 from stagebook.stage.events import Event, EventName

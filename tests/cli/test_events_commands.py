@@ -12,7 +12,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
+from stagebook.book.tables.table_event_log import TableEventLog
 from stagebook.cli.command_line import main
 from stagebook.data_folder.secrets import DataFolder, ServerAddress
 from stagebook.history.history_files import HistoryFiles
@@ -176,7 +176,7 @@ def test_the_search_index_finds_the_same_without_the_log(
     flags: str,
 ) -> None:
     expected = listed(data, capsys, *flags.split())
-    monkeypatch.setattr(SqliteEventLog, "read_entries_before", None)
+    monkeypatch.setattr(TableEventLog, "read_entries_before", None)
     assert listed(indexed_data, capsys, *flags.split(), "--limit", "100") == expected
     assert listed(indexed_data, capsys, *flags.split(), "--limit", "1") == expected[:1]
 
@@ -190,7 +190,7 @@ def test_the_search_index_finds_the_events_of_compositions(
     shutil.copytree(composed_data, folder)
     with HistoryFiles(folder / "book.sqlite3") as files:
         files.index.catch_up(maximum_batches=10)
-    monkeypatch.setattr(SqliteEventLog, "read_entries_before", None)
+    monkeypatch.setattr(TableEventLog, "read_entries_before", None)
     assert listed(folder, capsys, *flags) == expected
 
 

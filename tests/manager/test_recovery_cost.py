@@ -63,11 +63,11 @@ def counted_steps(book: SqliteBook) -> Iterator[list[int]]:
     def count(profile: dict[str, Any]) -> None:
         steps.append(profile["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"])
 
-    book._connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, count)
+    book._reading.connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, count)
     try:
         yield steps
     finally:
-        book._connection.trace_v2(0, None)
+        book._reading.connection.trace_v2(0, None)
 
 
 async def steps_of_recovery(path: Path, *, participants: int, visits: int) -> int:
@@ -109,11 +109,11 @@ def counted_statements(book: SqliteBook) -> Iterator[list[str]]:
         statements.append(statement)
         return True
 
-    book._connection.exec_trace = trace
+    book._reading.connection.exec_trace = trace
     try:
         yield statements
     finally:
-        book._connection.exec_trace = None
+        book._reading.connection.exec_trace = None
 
 
 @pytest.mark.parametrize("participants", [1, 200])

@@ -179,7 +179,7 @@ REFERENCES = BookRule(
 VALUES = BookRule(
     name="values",
     text="Each row has values that the book can have stored.",
-    source="book/sqlite/rows.py",
+    source="book/tables/rows.py",
 )
 LAST_SEQUENCE = BookRule(
     name="last-sequence",

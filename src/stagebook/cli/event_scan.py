@@ -13,7 +13,7 @@ import msgspec
 
 from stagebook.book.composition_log import LogEntry
 from stagebook.book.event_log import LoggedEvent
-from stagebook.book.sqlite.session_history import ParticipantChoice
+from stagebook.book.tables.session_history import ParticipantChoice
 from stagebook.history.event_query import EventFilter, EventQuery
 from stagebook.history.export.export_pages import ExportRange, export_range
 from stagebook.history.history_files import HistoryFiles

@@ -13,7 +13,7 @@ import msgspec
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stagebook.book.composition_log import LogEntry
-from stagebook.book.sqlite.session_history import ParticipantChoice
+from stagebook.book.tables.session_history import ParticipantChoice
 from stagebook.cli.event_flags import event_filter, open_history
 from stagebook.cli.event_scan import find_events
 from stagebook.cli.exit_codes import EXIT_OK, CommandFailedError

@@ -7,7 +7,7 @@ import sys
 import msgspec
 from rich.console import Console
 
-from stagebook.book.sqlite.session_history import ParticipantChoice, SessionEntry, SessionFilter
+from stagebook.book.tables.session_history import ParticipantChoice, SessionEntry, SessionFilter
 from stagebook.cli.event_flags import open_history, stage_arn
 from stagebook.cli.exit_codes import EXIT_OK, CommandFailedError
 from stagebook.cli.terminal.event_rows import duration_text, new_table, session_table

@@ -5,10 +5,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from stagebook.book.sqlite.book_connection import READ_CACHE_SIZE_KIB, open_for_reading
-from stagebook.book.sqlite.reader import SqliteReader
-from stagebook.book.sqlite.session_history import SqliteSessionHistory
-from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
+from stagebook.book.sqlite.book_connection import READ_CACHE_SIZE_KIB
+from stagebook.book.sqlite.open_readers import open_connection
+from stagebook.book.tables.session_history import SessionHistory
+from stagebook.book.tables.table_event_log import TableEventLog
+from stagebook.book.tables.table_reader import TableReader
 from stagebook.history.search.index_file import STEPS_BETWEEN_CHECKS
 from stagebook.history.search.search_index import SearchIndex
 
@@ -28,9 +29,9 @@ class HistoryFiles:
     statement and returns complete lists. `index` finds the sequence numbers of events.
     """
 
-    log: SqliteEventLog
-    book: SqliteReader
-    sessions: SqliteSessionHistory
+    log: TableEventLog
+    book: TableReader
+    sessions: SessionHistory
 
     def __init__(
         self,
@@ -46,11 +47,11 @@ class HistoryFiles:
         Raises BookRefusedError for a book that is missing or cannot be read.
         """
         self._must_stop = must_stop
-        self._connection = open_for_reading(book_path, cache_size_kib=cache_size_kib)
-        self._connection.set_progress_handler(must_stop, STEPS_BETWEEN_CHECKS)
-        self.log = SqliteEventLog(self._connection)
-        self.book = SqliteReader(self._connection, show_deleted_history=True)
-        self.sessions = SqliteSessionHistory(self._connection)
+        self._connection = open_connection(book_path, cache_size_kib=cache_size_kib)
+        self._connection.stop_when(must_stop, steps=STEPS_BETWEEN_CHECKS)
+        self.log = TableEventLog(self._connection)
+        self.book = TableReader(self._connection, show_deleted_history=True)
+        self.sessions = SessionHistory(self._connection)
         self._book_path = book_path
         self._index: SearchIndex | None = None
 

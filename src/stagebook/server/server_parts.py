@@ -20,8 +20,9 @@ from stagebook.api.access.sigv4.credentials import CredentialStore
 from stagebook.api.livekit_counts import LiveKitCounts
 from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.book.sqlite.book_lock import BookLock
+from stagebook.book.sqlite.open_readers import open_event_log
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
+from stagebook.book.tables.table_event_log import TableEventLog
 from stagebook.config.settings import Settings
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.history.processes.history_processes import HistoryProcesses
@@ -61,7 +62,7 @@ class ServerParts:
     """Entering the context starts the parts, leaving it stops them."""
 
     book: SqliteBook
-    event_log: SqliteEventLog
+    event_log: TableEventLog
     history: HistoryProcesses
     live: LiveEvents
     media: MediaParts
@@ -211,7 +212,7 @@ class ServerParts:
         return history
 
     def _start_live_events(self, parts: AsyncExitStack) -> LiveEvents:
-        self.event_log = SqliteEventLog.open(self.folder.book_path)
+        self.event_log = open_event_log(self.folder.book_path)
         parts.callback(self.event_log.close)
         live = LiveEvents(self.event_log, heartbeat_seconds=self.settings.watch_heartbeat_seconds)
         self.book.on_durable(live.note_durable)

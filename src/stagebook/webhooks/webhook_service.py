@@ -14,7 +14,7 @@ import msgspec
 
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
 from stagebook.book.event_id import sequence_of_event
-from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
+from stagebook.book.sqlite.open_readers import open_event_log
 from stagebook.stage.clock import Randomness
 from stagebook.stage.errors import ConflictError, InvalidInputError, ServiceQuotaExceededError
 from stagebook.stage.timestamps import epoch_ms
@@ -290,7 +290,7 @@ class WebhookService:
     def _last_sequence(self) -> int:
         if not self._book_path.exists():
             return 0
-        log = SqliteEventLog.open(self._book_path)
+        log = open_event_log(self._book_path)
         try:
             return log.last_sequence()
         finally:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from bench.page.books import LARGE, SMALL, BookPlan, build_book
-from stagebook.book.sqlite.reader import open_reader
+from stagebook.book.sqlite.open_readers import open_reader
 from stagebook.stage.events import EventName
 
 TINY = BookPlan(sessions=2, busy_participants=2, busy_events=60, other_participants=3, other_events=4)

@@ -6,7 +6,7 @@ import pytest
 
 from bench.search.large_book import EVENTS_PER_PARTICIPANT, PARTICIPANTS_PER_SESSION, events_of, write_large_book
 from stagebook.book.event_log import LoggedEvent
-from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
+from stagebook.book.sqlite.open_readers import open_event_log
 from stagebook.stage.events import EventName
 
 SESSIONS = 3
@@ -16,7 +16,7 @@ SESSIONS = 3
 def events(tmp_path_factory: pytest.TempPathFactory) -> list[LoggedEvent]:
     path = tmp_path_factory.mktemp("large") / "book"
     write_large_book(path, sessions=SESSIONS)
-    log = SqliteEventLog.open(path)
+    log = open_event_log(path)
     found = log.read_after(0, limit=1_000_000)
     assert log.last_sequence() == found[-1].sequence
     log.close()

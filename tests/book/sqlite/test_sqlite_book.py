@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from stagebook.book.sqlite.book_lock import BookLock
-from stagebook.book.sqlite.reader import open_reader
+from stagebook.book.sqlite.open_readers import open_reader
 from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.stage.events import EventName
 from stagebook.stage.resources import ParticipantRecord, ParticipantState

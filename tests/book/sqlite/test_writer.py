@@ -11,9 +11,7 @@ import apsw
 import pytest
 
 from stagebook.book.sqlite.book_connection import open_for_reading, open_for_writing
-from stagebook.book.sqlite.change_rows import EVENTS_INDEX, PUT_STAGES, STATEMENTS
 from stagebook.book.sqlite.open_events import MAXIMUM_UNNOTED_EVENTS
-from stagebook.book.sqlite.queries import LAST_SEQUENCE
 from stagebook.book.sqlite.writer import (
     MAXIMUM_GROUP_TRANSACTIONS,
     MAXIMUM_OBSERVED_SUBMITTERS,
@@ -21,9 +19,9 @@ from stagebook.book.sqlite.writer import (
     TransactionGroup,
 )
 from stagebook.book.store import BookFailedError
+from stagebook.book.tables.change_rows import EVENTS, STAGES
+from stagebook.book.tables.queries import LAST_SEQUENCE
 from tests.book.sample import SEAL
-
-PUT_STAGES_INDEX = STATEMENTS.index((PUT_STAGES,))
 
 
 def wal_pages(connection: apsw.Connection) -> int:
@@ -63,12 +61,12 @@ class WriterFixture:
         """Queue a transaction that puts one stage. `name` is the JSON of the stage's name."""
         self._last_key += 1
         row = f'[{self._last_key},"arn{self._last_key}","account",{name},0,"{{}}","{{}}"]'
-        return self.writer.put([(PUT_STAGES_INDEX, row)], self._last_key)
+        return self.writer.put([(STAGES, row)], self._last_key)
 
     def put_event(self, *, sequence: int) -> asyncio.Future[None]:
         """Queue a transaction that appends one JOINED, of a participant for each number."""
         row = f"[1,{sequence},{sequence},0,null,null,0,null,null,null]"
-        return self.writer.put([(EVENTS_INDEX, row)], sequence, sequence)
+        return self.writer.put([(EVENTS, row)], sequence, sequence)
 
     def noted(self) -> tuple[int, int]:
         """Return how many open events are noted, and the newest sequence number that is."""

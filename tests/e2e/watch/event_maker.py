@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 
 from stagebook.book.event_log import LoggedEvent
-from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
+from stagebook.book.sqlite.open_readers import open_event_log
 from stagebook.data_folder.secrets import DataFolder
 from tests.e2e.server import RunningServer
 
@@ -47,7 +47,7 @@ class EventMaker:
 
 def recorded_events(data: Path) -> list[LoggedEvent]:
     """Return all events in the book of a data folder, also while a server is writing it."""
-    log = SqliteEventLog.open(DataFolder(data).book_path)
+    log = open_event_log(DataFolder(data).book_path)
     try:
         return log.read_after(0, limit=1_000_000)
     finally:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from stagebook.book.changes import AppendCompositionEvent, PutComposition, PutStage
 from stagebook.book.composition_log import LogEntry
+from stagebook.book.sqlite.open_readers import open_event_log
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
 from stagebook.history.event_query import EventFilter
 from stagebook.stage.composition.composition_events import (
     CompositionCause,
@@ -110,7 +110,7 @@ class VariedBook:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "book.sqlite3"
         self.book: SqliteBook = open_book(self.path)
-        self._log = SqliteEventLog.open(self.path)
+        self._log = open_event_log(self.path)
         self._now_ms = NOON_MS
 
     @classmethod

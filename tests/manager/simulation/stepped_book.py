@@ -15,10 +15,10 @@ from unittest.mock import patch
 import apsw
 
 from stagebook.book.sqlite import sqlite_book
-from stagebook.book.sqlite.change_rows import TransactionRows
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.sqlite.writer import BookWriter, TransactionGroup
 from stagebook.book.store import BookFailedError, Durable
+from stagebook.book.tables.change_rows import TransactionRows
 from tests.book.sample import open_book
 
 

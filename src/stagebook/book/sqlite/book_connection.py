@@ -10,10 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
-import msgspec
 
 from stagebook.book.sqlite.open_events import note_unnoted
-from stagebook.book.sqlite.rows import resource_value
 from stagebook.book.sqlite.schema import (
     APPLICATION_ID,
     FIRST_INGEST_CONFIGURATION,
@@ -22,17 +20,15 @@ from stagebook.book.sqlite.schema import (
     SEALED_VERSION,
     seal_document,
 )
-from stagebook.book.sqlite.stream_key_seal import SealBrokenError, StreamKeySeal
 from stagebook.book.store import BookDamagedError, BookFailedError, BookRefusedError
+from stagebook.book.tables.rows import resource_value
+from stagebook.book.tables.stream_key_seal import SealBrokenError, StreamKeySeal
 
 MINIMUM_SQLITE = (3, 51, 3)
 """Earlier versions can corrupt a database in WAL mode with two connections (sqlite.org/wal.html, the WAL-reset bug)."""
 
 UNREADABLE = (apsw.Error, UnicodeDecodeError)
 """What a read of a damaged file raises: apsw decodes strings, and those of a damaged row may not be UTF-8."""
-
-UNDECODABLE = (LookupError, TypeError, ValueError, msgspec.MsgspecError)
-"""What the conversion of rows (`rows.py`) raises for values that no writer stores."""
 
 BUSY_TIMEOUT_MS = 5_000
 """How long a statement waits for a lock. The only writer of a book is the server, but a backup tool, or a reader that

@@ -9,7 +9,7 @@ book is opened after a crash, and nothing is lost.
 
 import apsw
 
-from stagebook.book.sqlite.queries import LAST_SEQUENCE
+from stagebook.book.tables.queries import LAST_SEQUENCE
 from stagebook.stage.events import EventName
 
 STARTS = (EventName.JOINED, EventName.PUBLISH_STARTED, EventName.SUBSCRIBE_STARTED, EventName.REPLICATION_STARTED)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from stagebook.book.sqlite.stream_key_seal import StreamKeySeal
+from stagebook.book.tables.stream_key_seal import StreamKeySeal
 
 APPLICATION_ID = 0x53426F6B
 """`SBok` in ASCII, in bytes 68 to 71 of the file (sqlite.org/fileformat.html, section 1.3.18)."""

@@ -19,21 +19,21 @@ from stagebook.book.sqlite.book_connection import (
     can_shrink,
     has_sealed_keys,
     make_shrinkable,
-    open_for_reading,
     open_for_writing,
 )
 from stagebook.book.sqlite.book_lock import BookLock
-from stagebook.book.sqlite.change_rows import ChangeTranslator
-from stagebook.book.sqlite.reader import SqliteReader
+from stagebook.book.sqlite.open_readers import open_connection
 from stagebook.book.sqlite.retention.retention_run import RetentionRun
-from stagebook.book.sqlite.row_keys import RowKeys
-from stagebook.book.sqlite.stream_key_seal import ReadSecret, StreamKeySeal
 from stagebook.book.sqlite.writer import CLOSED, BookWriter, CommitObserver
 from stagebook.book.store import BookBusyError, BookFailedError, RetentionStep, Submission
+from stagebook.book.tables.change_rows import ChangeTranslator
+from stagebook.book.tables.row_keys import RowKeys
+from stagebook.book.tables.stream_key_seal import ReadSecret, StreamKeySeal
+from stagebook.book.tables.table_reader import TableReader
 from stagebook.latency_histogram import LatencyHistogram
 
 
-class SqliteBook(SqliteReader):
+class SqliteBook(TableReader):
     """A book that is open for writing; implements `Book`.
 
     `submit` refuses a transaction that contradicts the book, and only that one. If SQLite fails to commit a group of
@@ -83,12 +83,13 @@ class SqliteBook(SqliteReader):
         """Take ownership of `lock`, which must be held. Use `open` instead of calling this directly."""
         writing = open_for_writing(path, seal=seal)
         try:
-            reading = open_for_reading(path)
+            reading = open_connection(path)
         except BaseException:
             writing.close()
             raise
         super().__init__(reading, show_deleted_history=show_deleted_history, seal=seal)
         self._lock = lock
+        self._reading = reading
         self._writing = writing
         self._keys = RowKeys(reading)
         self._translator = ChangeTranslator(self._keys, seal=seal, last_sequence=self.last_sequence())

@@ -30,9 +30,10 @@ import apsw
 
 from stagebook.book.sqlite.book_connection import BUSY_TIMEOUT_MS
 from stagebook.book.sqlite.book_files import BookFiles
-from stagebook.book.sqlite.change_rows import EVENTS_INDEX, STATEMENTS, TransactionRows
 from stagebook.book.sqlite.open_events import UnnotedEvents
+from stagebook.book.sqlite.write_statements import WRITE_STATEMENTS
 from stagebook.book.store import BookFailedError, Durable
+from stagebook.book.tables.change_rows import EVENTS, ROW_KINDS, TransactionRows
 from stagebook.latency_histogram import LatencyHistogram
 
 MAXIMUM_GROUP_TRANSACTIONS = 1_000
@@ -266,17 +267,17 @@ class BookWriter:
     def _commit(self, group: TransactionGroup) -> None:
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
-        rows_by_statement: list[list[str]] = [[] for _ in STATEMENTS]
-        for index, row in group.rows:
-            rows_by_statement[index].append(row)
+        rows_by_kind: list[list[str]] = [[] for _ in ROW_KINDS]
+        for kind, row in group.rows:
+            rows_by_kind[kind].append(row)
         # The order of the tables does not matter: there are no foreign keys, and keys were assigned before.
-        for statements, encoded in zip(STATEMENTS, rows_by_statement, strict=True):
+        for statements, encoded in zip(WRITE_STATEMENTS, rows_by_kind, strict=True):
             if encoded:
                 rows = ("[" + ",".join(encoded) + "]",)
                 for statement in statements:
                     execute(statement, rows)
-        if rows_by_statement[EVENTS_INDEX]:
-            self._unnoted.add(rows_by_statement[EVENTS_INDEX], group.event_sequence)
+        if rows_by_kind[EVENTS]:
+            self._unnoted.add(rows_by_kind[EVENTS], group.event_sequence)
         is_noting = self._unnoted.is_full
         if is_noting:
             self._unnoted.note(self._connection)

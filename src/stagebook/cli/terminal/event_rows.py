@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stagebook.book.composition_log import LogEntry, LoggedCompositionEvent
-from stagebook.book.sqlite.session_history import SessionEntry
+from stagebook.book.tables.session_history import SessionEntry
 from stagebook.cli.terminal.terminal_text import plain
 from stagebook.stage.composition.composition_events import CompositionEventName
 from stagebook.stage.events import EventName

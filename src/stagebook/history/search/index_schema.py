@@ -178,7 +178,7 @@ CLEAR_BATCH = "DELETE FROM batch; DELETE FROM composition_batch; DELETE FROM key
 
 LAST_SEQUENCE = "SELECT last_sequence FROM position"
 SET_LAST_SEQUENCE = "UPDATE position SET last_sequence = :sequence"
-# The same as LAST_SEQUENCE of `book/sqlite/queries.py`.
+# The same as LAST_SEQUENCE of `book/tables/queries.py`.
 LAST_SEQUENCE_OF_BOOK = """
 SELECT max(last_sequence, (SELECT coalesce(max(sequence), 0) FROM book.event INDEXED BY event_by_sequence),
     (SELECT coalesce(max(sequence), 0) FROM book.composition_event))

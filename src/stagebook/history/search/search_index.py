@@ -13,7 +13,7 @@ import apsw
 import msgspec
 
 from stagebook.book.changes import sequence_time_ms
-from stagebook.book.sqlite.rows import EVENT_NAME_CODE, EVENT_NAMES
+from stagebook.book.tables.rows import EVENT_NAME_CODE, EVENT_NAMES
 from stagebook.history.search import index_schema
 from stagebook.history.search.index_file import UNUSABLE, empty, open_index
 from stagebook.stage.errors import ServerBusyError

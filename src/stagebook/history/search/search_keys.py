@@ -5,14 +5,14 @@ from typing import Any
 import msgspec
 
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
-from stagebook.book.sqlite.compositions.composition_rows import (
+from stagebook.book.tables.compositions.composition_rows import (
     COMPOSITION_CAUSE_CODE,
     COMPOSITION_ERROR_CODE_CODE,
     COMPOSITION_ERROR_CODES,
     COMPOSITION_EVENT_NAMES,
     COMPOSITION_NAME_CODE,
 )
-from stagebook.book.sqlite.rows import CAUSE_CODE, ERROR_CODE_CODE, ERROR_CODES, EVENT_NAME_CODE, EVENT_NAMES
+from stagebook.book.tables.rows import CAUSE_CODE, ERROR_CODE_CODE, ERROR_CODES, EVENT_NAME_CODE, EVENT_NAMES
 from stagebook.history.event_query import EventFilter, EventQuery
 from stagebook.history.search.index_schema import COMPOSITION_CODES
 from stagebook.history.search.search_index import SearchIndex

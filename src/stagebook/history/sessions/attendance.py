@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from stagebook.book.sqlite.session_history import ParticipantHistory
+from stagebook.book.tables.session_history import ParticipantHistory
 from stagebook.history.export.event_lines import csv_rows
 from stagebook.history.sessions.participant_report import report_participant
 from stagebook.history.sessions.session_document import minutes

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from stagebook.book.sqlite.session_history import ParticipantHistory, SessionEntry
+from stagebook.book.tables.session_history import ParticipantHistory, SessionEntry
 from stagebook.history.sessions.participant_report import Interval, ParticipantReport, ReportedError
 from stagebook.history.sessions.session_recording import SessionRecording
 from stagebook.history.sessions.session_totals import Peak, SessionTotals

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from stagebook.book.sqlite.session_history import (
+from stagebook.book.tables.session_history import (
     ParticipantChoice,
     ParticipantHistory,
     SessionEntry,
@@ -56,7 +56,7 @@ class TotalsStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_sessions(files: HistoryFiles, where: SessionFilter, *, after: int | None, limit: int) -> SessionsPage:
-    """Return a page of the sessions that match, newest first; see `SqliteSessionHistory.list_sessions`."""
+    """Return a page of the sessions that match, newest first; see `SessionHistory.list_sessions`."""
     page = files.sessions.list_sessions(where, after=after, limit=limit)
     return SessionsPage(sessions=[session_document(entry) for entry in page.items], next_position=page.next_position)
 

@@ -9,9 +9,9 @@ import structlog
 
 from stagebook.book.composition_log import LogEntry, LoggedCompositionEvent
 from stagebook.book.event_log import LoggedEvent
-from stagebook.book.sqlite.book_connection import open_for_reading
-from stagebook.book.sqlite.reader import SqliteReader
-from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
+from stagebook.book.sqlite.open_readers import open_connection
+from stagebook.book.tables.table_event_log import TableEventLog
+from stagebook.book.tables.table_reader import TableReader
 from stagebook.webhooks.composition_envelope import composition_message_body
 from stagebook.webhooks.delivery.delivery_journal import DeliveryJournal, JournalEntry
 from stagebook.webhooks.delivery.delivery_schedule import DeliveryAttempt, DeliverySchedule, DeliveryState
@@ -50,12 +50,9 @@ class EventSource:
 
     def __init__(self, book_path: Path) -> None:
         """Raises BookRefusedError."""
-        log, reader = open_for_reading(book_path), open_for_reading(book_path)
-        for connection in (log, reader):
-            # Events are read once, from the end of the book: a large cache would only fill.
-            connection.execute(f"PRAGMA cache_size = -{CACHE_SIZE_KIB}").fetchall()
-        self._log = SqliteEventLog(log)
-        self._reader = SqliteReader(reader, show_deleted_history=True)
+        # Events are read once, from the end of the book: a large cache would only fill.
+        self._log = TableEventLog(open_connection(book_path, cache_size_kib=CACHE_SIZE_KIB))
+        self._reader = TableReader(open_connection(book_path, cache_size_kib=CACHE_SIZE_KIB), show_deleted_history=True)
 
     def close(self) -> None:
         """Close the connections."""

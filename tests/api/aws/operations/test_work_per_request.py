@@ -167,14 +167,14 @@ def measured(book: SqliteBook, work: Work) -> Iterator[None]:
         work.changes += len(changes)
         return book.__class__.submit(book, changes)
 
-    book._connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, count_steps)
+    book._reading.connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, count_steps)
     with pytest.MonkeyPatch.context() as patch, counted_lines() as count:
         patch.setattr(book, "submit", submit)
         try:
             yield
         finally:
             work.lines += count.lines
-            book._connection.trace_v2(0, None)
+            book._reading.connection.trace_v2(0, None)
 
 
 def _calls() -> list[tuple[str, dict[str, Json]]]:

@@ -12,7 +12,7 @@ from stagebook.api.testing.participants.encoder_routes import EncoderRoutes
 from stagebook.api.testing.participants.participant_routes import ParticipantRoutes
 from stagebook.api.testing.participants.peer_services import PeerServices
 from stagebook.api.testing.testing_access import LoopbackAccess
-from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
+from stagebook.book.sqlite.open_readers import open_event_log
 from stagebook.manager.controlled.keys_of_tests import KeysOfTests
 from stagebook.manager.resources.public_key_service import KeyRing
 from stagebook.manager.stage_manager import StageManager
@@ -144,7 +144,7 @@ async def running_peers(folder: Path, *, limits: Limits = STRICT) -> AsyncIterat
         linger_ms=60_000,
     )
     await manager.start()
-    log = SqliteEventLog.open(path)
+    log = open_event_log(path)
     services = PeerServices(
         manager=manager, engine=engine, recorder=recorder, log=log, keys=keys, randomness=randomness
     )

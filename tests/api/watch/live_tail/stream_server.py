@@ -12,8 +12,8 @@ from stagebook.api.routes.reader_places import ReaderPlaces
 from stagebook.api.routes.route_api import RouteApi
 from stagebook.api.watch.live_tail.event_stream import EventStreams
 from stagebook.api.watch.live_tail.live_events import LiveEvents
+from stagebook.book.sqlite.open_readers import open_event_log
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
 from stagebook.history.history_files import HistoryFiles
 from stagebook.history.history_reader import Parameters, Result
 from stagebook.server.system_clock import SystemRandomness
@@ -78,7 +78,7 @@ async def stream_server(
     path = folder / "book"
     book = open_book(path)
     await commit(book, put_stage(), open_session(), put("p"))
-    log, history = SqliteEventLog.open(path), ReaderHere(path)
+    log, history = open_event_log(path), ReaderHere(path)
     live, taken = LiveEvents(log, heartbeat_seconds=heartbeat_seconds), ReaderPlaces(places)
     book.on_durable(live.note_durable)
     live.start()

@@ -8,7 +8,7 @@ import msgspec
 
 from stagebook.api.watch.event_parameters import full_stage_arn, text_parameter, time_parameter
 from stagebook.api.watch.list_cursor import CursorParameter
-from stagebook.book.sqlite.session_history import SessionFilter
+from stagebook.book.tables.session_history import SessionFilter
 from stagebook.history.sessions.session_document import (
     ParticipantReportDocument,
     SessionDocument,

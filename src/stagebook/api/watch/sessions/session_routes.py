@@ -27,7 +27,7 @@ from stagebook.api.watch.sessions.session_parameters import (
     SessionReportParameters,
     session_filter,
 )
-from stagebook.book.sqlite.session_history import ParticipantChoice, SessionEntry
+from stagebook.book.tables.session_history import ParticipantChoice, SessionEntry
 from stagebook.history.export.event_lines import CONTENT_TYPES
 from stagebook.history.history_reader import HistoryReader
 from stagebook.history.sessions.attendance import attendance_heading

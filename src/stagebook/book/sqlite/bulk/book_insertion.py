@@ -18,14 +18,15 @@ import msgspec
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
 from stagebook.book.composition_log import LogEntry, LoggedCompositionEvent
 from stagebook.book.sqlite.book_connection import (
-    UNDECODABLE,
     UNREADABLE,
     has_sealed_keys,
     open_for_writing,
     read_failure,
 )
 from stagebook.book.sqlite.book_lock import BookLock
-from stagebook.book.sqlite.change_rows import (
+from stagebook.book.sqlite.open_events import NOTE_OPEN_EVENTS, SET_NOTED_SEQUENCE
+from stagebook.book.sqlite.sqlite_connection import SqliteConnection
+from stagebook.book.sqlite.write_statements import (
     INSERT_COMPOSITION_EVENTS,
     INSERT_EVENTS,
     PUT_COMPOSITIONS,
@@ -35,17 +36,17 @@ from stagebook.book.sqlite.change_rows import (
     PUT_STAGES,
     SHOW_RECORDINGS,
 )
-from stagebook.book.sqlite.compositions.composition_reads import LIST_COMPOSITION_EVENTS
-from stagebook.book.sqlite.compositions.composition_rows import (
+from stagebook.book.store import BookFailedError, RecordedEvent
+from stagebook.book.tables.compositions.composition_reads import LIST_COMPOSITION_EVENTS
+from stagebook.book.tables.compositions.composition_rows import (
     composition_event_row,
     composition_row,
     composition_value,
     logged_composition_event,
 )
-from stagebook.book.sqlite.open_events import NOTE_OPEN_EVENTS, SET_NOTED_SEQUENCE
-from stagebook.book.sqlite.queries import HISTORY_EVENTS, LAST_SEQUENCE
-from stagebook.book.sqlite.row_keys import LAST_COMPOSITION_KEY, LAST_KEYS
-from stagebook.book.sqlite.rows import (
+from stagebook.book.tables.queries import HISTORY_EVENTS, LAST_SEQUENCE
+from stagebook.book.tables.row_keys import LAST_COMPOSITION_KEY, LAST_KEYS
+from stagebook.book.tables.rows import (
     REPLICATION_STATE_CODE,
     Row,
     event_row,
@@ -55,9 +56,9 @@ from stagebook.book.sqlite.rows import (
     recording_row,
     stage_row,
 )
-from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
-from stagebook.book.sqlite.stream_key_seal import ReadSecret, StreamKeySeal
-from stagebook.book.store import BookFailedError, RecordedEvent
+from stagebook.book.tables.stream_key_seal import ReadSecret, StreamKeySeal
+from stagebook.book.tables.table_connection import UNDECODABLE
+from stagebook.book.tables.table_event_log import TableEventLog
 from stagebook.stage.composition.composition import Composition
 from stagebook.stage.composition.composition_events import CompositionEvent
 from stagebook.stage.events import Event
@@ -120,7 +121,7 @@ class BookInsertion:
         """The newest sequence number of the book, also of a session end; that of this insertion does not count."""
         self.last_stage_key, self.last_session_key = self._rows(LAST_KEYS)[0]
         self._last_composition_key = int(self._rows(LAST_COMPOSITION_KEY)[0][0])
-        self._log = SqliteEventLog(self._connection)
+        self._log = TableEventLog(SqliteConnection(self._connection))
         self._events: list[Row] = []
         self._participants: list[Row] = []
         self._recordings: list[Row] = []

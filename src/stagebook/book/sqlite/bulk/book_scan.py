@@ -20,12 +20,13 @@ import apsw
 
 from stagebook.book.changes import sequence_time_ms
 from stagebook.book.composition_log import LoggedCompositionEvent
-from stagebook.book.sqlite.book_connection import UNDECODABLE, open_for_reading
+from stagebook.book.sqlite.book_connection import open_for_reading
 from stagebook.book.sqlite.bulk.scan_rows import KeyedRows, ScannedParticipant, ScannedSession, Undecodable
-from stagebook.book.sqlite.compositions.composition_reads import LIST_COMPOSITION_EVENTS
-from stagebook.book.sqlite.compositions.composition_rows import composition_value, logged_composition_event
 from stagebook.book.sqlite.open_events import STARTS, UNNOTED_EVENTS
-from stagebook.book.sqlite.rows import (
+from stagebook.book.store import RecordedEvent
+from stagebook.book.tables.compositions.composition_reads import LIST_COMPOSITION_EVENTS
+from stagebook.book.tables.compositions.composition_rows import composition_value, logged_composition_event
+from stagebook.book.tables.rows import (
     EVENT_NAME_CODE,
     Row,
     event_row,
@@ -35,7 +36,7 @@ from stagebook.book.sqlite.rows import (
     resource_value,
     stage_value,
 )
-from stagebook.book.store import RecordedEvent
+from stagebook.book.tables.table_connection import UNDECODABLE
 from stagebook.stage.composition.composition import Composition
 from stagebook.stage.events import Event, EventName
 from stagebook.stage.resources import ParticipantRecord, Replica

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from stagebook.book.sqlite.rows import Row
 from stagebook.book.store import RecordedEvent
+from stagebook.book.tables.rows import Row
 from stagebook.stage.events import EventName
 from stagebook.stage.resources import ParticipantRecord
 

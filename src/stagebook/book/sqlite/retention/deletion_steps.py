@@ -19,8 +19,8 @@ from typing import Any
 import apsw
 import msgspec
 
-from stagebook.book.sqlite.queries import NOTE_LAST_SEQUENCE
 from stagebook.book.store import RetentionStep
+from stagebook.book.tables.queries import NOTE_LAST_SEQUENCE
 
 EXPIRE_SESSIONS = "INSERT INTO expired_session (session_key) SELECT value FROM json_each(?)"
 DELETE_SESSIONS = "DELETE FROM session WHERE session_key IN (SELECT value FROM json_each(?))"

@@ -13,7 +13,6 @@ import apsw
 import msgspec
 
 from stagebook.book.retention_policy import RetentionPolicy
-from stagebook.book.sqlite import queries
 from stagebook.book.sqlite.retention.deletion_steps import (
     StageDeletion,
     delete_connection_revocations,
@@ -26,10 +25,11 @@ from stagebook.book.sqlite.retention.deletion_steps import (
     move_log,
     truncate_log,
 )
-from stagebook.book.sqlite.row_keys import RowKeys
-from stagebook.book.sqlite.rows import Row
 from stagebook.book.sqlite.writer import BookWriter
 from stagebook.book.store import BookBusyError, RetentionStep
+from stagebook.book.tables import queries
+from stagebook.book.tables.row_keys import RowKeys
+from stagebook.book.tables.rows import Row
 
 ROWS_PER_STEP = 100
 """The most rows that a step deletes. Each can change a page of its table and one of each index, if the sessions of many

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from stagebook.book.composition_log import LoggedCompositionEvent
-from stagebook.book.sqlite.rows import Row
+from stagebook.book.tables.rows import Row
 from stagebook.stage.composition.composition import Composition
 from stagebook.stage.composition.composition_events import (
     CompositionCause,

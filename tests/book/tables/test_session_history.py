@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stagebook.book.sqlite import session_history
-from stagebook.book.sqlite.session_history import ParticipantChoice, SessionFilter, SqliteSessionHistory
+from stagebook.book.sqlite.open_readers import open_session_history
+from stagebook.book.tables import session_history
+from stagebook.book.tables.session_history import ParticipantChoice, SessionFilter, SessionHistory
 from stagebook.stage.events import EventName
 from stagebook.stage.resources import ParticipantRecord
 from tests.book.sample import (
@@ -54,8 +55,8 @@ async def _write_sessions(path: Path) -> None:
 
 
 @pytest.fixture
-def history(path: Path) -> Iterator[SqliteSessionHistory]:
-    history = SqliteSessionHistory.open(path)
+def history(path: Path) -> Iterator[SessionHistory]:
+    history = open_session_history(path)
     yield history
     history.close()
 
@@ -64,7 +65,7 @@ def arn_of(number: int) -> str:
     return OTHER_ARN if number % 2 else ARN
 
 
-def found(history: SqliteSessionHistory, where: SessionFilter, *, limit: int = 100) -> list[int]:
+def found(history: SessionHistory, where: SessionFilter, *, limit: int = 100) -> list[int]:
     """Return the numbers of the sessions of all pages."""
     numbers: list[int] = []
     position: int | None = None
@@ -105,7 +106,7 @@ FILTERS: list[tuple[SessionFilter, list[int]]] = [
 @pytest.mark.parametrize("limit", [1, 2, 100])
 @pytest.mark.parametrize("per_page", [3, 20_000])
 def test_sessions_that_match_come_newest_first(
-    history: SqliteSessionHistory,
+    history: SessionHistory,
     where: SessionFilter,
     numbers: list[int],
     limit: int,
@@ -116,9 +117,7 @@ def test_sessions_that_match_come_newest_first(
     assert found(history, where, limit=limit) == numbers
 
 
-def test_a_page_looks_at_a_bounded_number_of_sessions(
-    history: SqliteSessionHistory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_looks_at_a_bounded_number_of_sessions(history: SessionHistory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_history, "SESSIONS_PER_PAGE", 4)
     page = history.list_sessions(SessionFilter(user_id="eve"), after=None, limit=100)
     assert (page.items, page.next_position) == ([], SESSIONS - 4 + 1)
@@ -126,7 +125,7 @@ def test_a_page_looks_at_a_bounded_number_of_sessions(
     assert (page.items, page.next_position) == ([], 3)
 
 
-def test_a_session_is_found_by_its_id(history: SqliteSessionHistory) -> None:
+def test_a_session_is_found_by_its_id(history: SessionHistory) -> None:
     entry = history.find_session("st-3", account_id=ACCOUNT)
     assert entry is not None
     assert (entry.stage_arn, entry.stage_name, entry.participants) == (OTHER_ARN, "talk", 1)
@@ -137,7 +136,7 @@ def test_a_session_is_found_by_its_id(history: SqliteSessionHistory) -> None:
 
 async def test_participants_come_in_the_order_of_arrival_with_their_events(tmp_path: Path) -> None:
     book = open_book(tmp_path / "book")
-    history = SqliteSessionHistory.open(tmp_path / "book")
+    history = open_session_history(tmp_path / "book")
     await commit(book, put_stage(), open_session())
     users = {"x": "ann", "y": "bob", "z": "ann"}
     for participant_id, user_id in users.items():

@@ -16,11 +16,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-import apsw
-
-from stagebook.book.sqlite.book_connection import UNREADABLE, read_failure
-from stagebook.book.sqlite.rows import STATE_CODE
 from stagebook.book.store import ChangeRefusedError
+from stagebook.book.tables.rows import STATE_CODE
+from stagebook.book.tables.table_connection import TableConnection
 from stagebook.stage.resources import ParticipantState
 
 MAXIMUM_IDLE_STAGES = 4_096
@@ -83,7 +81,7 @@ class RowKeys:
     `submitted` is how many transactions were submitted; the one that is being translated has this number.
     """
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: TableConnection) -> None:
         self._connection = connection
         self.submitted = 0
         self._dropping: deque[tuple[int, Callable[[], object]]] = deque()
@@ -335,7 +333,4 @@ class RowKeys:
         )
 
     def _rows(self, statement: str, *parameters: str | int) -> list[Any]:
-        try:
-            return self._connection.execute(statement, parameters).fetchall()
-        except UNREADABLE as error:
-            raise read_failure(self._connection, error) from error
+        return self._connection.rows(statement, parameters)

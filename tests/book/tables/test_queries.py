@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import apsw
 import pytest
 
-from stagebook.book.sqlite import queries
 from stagebook.book.sqlite.book_connection import open_for_writing
+from stagebook.book.tables import queries
 from tests.book.sample import SEAL
 
 BY_NAME = {

@@ -1,23 +1,20 @@
-"""Reads of the book, on a read-only connection.
+"""Reads of the book, on a connection to its tables.
 
-Each read is a single statement and therefore sees one consistent state of the book. Reads run on the caller's thread,
-which is usually the event loop's: reading a page takes less time than switching to another thread. Every result is
-fetched completely, because an open read transaction would keep the writer from reusing its WAL file.
+Each read is a single statement and therefore sees one consistent state of the book. Reads run on the caller's thread.
+With SQLite that is usually the event loop's: reading a page takes less time than switching to another thread. Every
+result is fetched completely, because an open read transaction would keep SQLite's writer from reusing its WAL file.
 """
 
 from collections.abc import Callable
 from itertools import groupby
 from operator import attrgetter, itemgetter
-from pathlib import Path
-from typing import Any, TypeVar
-
-import apsw
+from typing import TypeVar
 
 from stagebook.book.changes import sequence_time_ms
-from stagebook.book.sqlite import queries
-from stagebook.book.sqlite.book_connection import UNDECODABLE, UNREADABLE, open_for_reading, read_failure
-from stagebook.book.sqlite.compositions.composition_reads import SqliteCompositions
-from stagebook.book.sqlite.rows import (
+from stagebook.book.store import EventRow, OpenParticipant, OpenRecording, Page, ParticipantFilter, RecordedEvent
+from stagebook.book.tables import queries
+from stagebook.book.tables.compositions.composition_reads import TableCompositions
+from stagebook.book.tables.rows import (
     END_OF_NAMES,
     FIRST_OTHER_NAME,
     RECORDING_STATE_CODE,
@@ -31,8 +28,8 @@ from stagebook.book.sqlite.rows import (
     session_value,
     stage_value,
 )
-from stagebook.book.sqlite.stream_key_seal import StreamKeySeal
-from stagebook.book.store import EventRow, OpenParticipant, OpenRecording, Page, ParticipantFilter, RecordedEvent
+from stagebook.book.tables.stream_key_seal import StreamKeySeal
+from stagebook.book.tables.table_connection import UNDECODABLE, Cell, TableConnection
 from stagebook.stage.resources import ParticipantRecord, RecordingState, Replica, Resource, Stage, StageSession
 
 _END = (1 << 63) - 1
@@ -48,7 +45,7 @@ _sequence = attrgetter("sequence")
 _Item = TypeVar("_Item")
 
 
-class SqliteReader:
+class TableReader:
     """Implements `BookReader` on one connection, which only one thread may use.
 
     A deleted stage reads as absent. Its sessions, participants, events and replicas read as absent too, unless
@@ -60,10 +57,10 @@ class SqliteReader:
     """
 
     def __init__(
-        self, connection: apsw.Connection, *, show_deleted_history: bool, seal: StreamKeySeal | None = None
+        self, connection: TableConnection, *, show_deleted_history: bool, seal: StreamKeySeal | None = None
     ) -> None:
         self._connection = connection
-        self.compositions = SqliteCompositions(connection)
+        self.compositions = TableCompositions(connection)
         self._show = show_deleted_history
         self._seal = seal
 
@@ -165,7 +162,7 @@ class SqliteReader:
         try:
             items = [_open_participant(rows) for rows in shown]
         except UNDECODABLE as error:
-            raise read_failure(self._connection, error) from error
+            raise self._connection.damaged(error) from error
         return Page(items=items, next_position=shown[-1][0][_NUMBER_COLUMN] if len(of_each) > limit else None)
 
     def page_events(
@@ -187,23 +184,17 @@ class SqliteReader:
             statement, position = queries.PAGE_NEWEST_FIRST, _position_before(after)
         is_shown = self._show or of_deleted_stages
         end_of_names = END_OF_NAMES if of_recordings else FIRST_OTHER_NAME
-        try:
-            rows: list[Any] = self._connection.execute(
-                statement, (stage_arn, session_id, participant_id, is_shown, end_of_names, position, limit)
-            ).fetchall()
-        except UNREADABLE as error:
-            raise read_failure(self._connection, error) from error
-        return rows
+        return self._connection.rows(
+            statement, (stage_arn, session_id, participant_id, is_shown, end_of_names, position, limit)
+        )
 
     def list_events(self, stage_arn: str, session_id: str, participant_id: str) -> list[RecordedEvent]:
         """Return all events of one participant in this session, oldest first, also on a deleted stage."""
+        rows = self._connection.rows(queries.LIST_EVENTS, (stage_arn, session_id, participant_id, True))
         try:
-            rows: list[Row] = self._connection.execute(
-                queries.LIST_EVENTS, (stage_arn, session_id, participant_id, True)
-            ).fetchall()
             return [recorded_event(participant_id, row) for row in rows]
-        except (*UNREADABLE, *UNDECODABLE) as error:
-            raise read_failure(self._connection, error) from error
+        except UNDECODABLE as error:
+            raise self._connection.damaged(error) from error
 
     def last_event_ms(self, stage_arn: str, session_id: str) -> int | None:
         """Return the time of the session's newest event, also on a deleted stage; None if it has no event."""
@@ -308,11 +299,8 @@ class SqliteReader:
             recording=None if where.recording_state is None else RECORDING_STATE_CODE[where.recording_state],
         )
 
-    def _rows(self, statement: str, **parameters: str | int | None) -> list[Row]:
-        try:
-            return self._connection.execute(statement, parameters).fetchall()
-        except UNREADABLE as error:
-            raise read_failure(self._connection, error) from error
+    def _rows(self, statement: str, **parameters: Cell) -> list[Row]:
+        return self._connection.rows(statement, parameters)
 
     def _resource(self, row: Row) -> Resource:
         """Return the resource of a row. Raises SealBrokenError, which is a ValueError."""
@@ -337,7 +325,7 @@ class SqliteReader:
         try:
             return [make(row[:-1]) for row in rows]
         except UNDECODABLE as error:
-            raise read_failure(self._connection, error) from error
+            raise self._connection.damaged(error) from error
 
 
 def _open_participant(rows: list[Row]) -> OpenParticipant:
@@ -351,11 +339,3 @@ def _open_participant(rows: list[Row]) -> OpenParticipant:
 
 def _position_before(after: int | None) -> int:
     return _END if after is None else after
-
-
-def open_reader(path: Path, *, show_deleted_history: bool = False) -> SqliteReader:
-    """Open an existing book for reading, in any process. A writer may have it open. Raises BookRefusedError.
-
-    The stream keys of ingest configurations read as they are stored, sealed.
-    """
-    return SqliteReader(open_for_reading(path), show_deleted_history=show_deleted_history)

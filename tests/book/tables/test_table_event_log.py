@@ -10,8 +10,9 @@ import pytest
 from stagebook.book.composition_log import LoggedCompositionEvent
 from stagebook.book.event_id import sequence_of_event
 from stagebook.book.event_log import LoggedEvent
+from stagebook.book.sqlite.open_readers import open_event_log
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
+from stagebook.book.tables.table_event_log import TableEventLog
 from stagebook.stage.events import EventName
 from tests.book.sample import (
     ACCOUNT,
@@ -36,8 +37,8 @@ async def book(tmp_path: Path) -> SqliteBook:
 
 
 @pytest.fixture
-def log(book: SqliteBook, tmp_path: Path) -> Iterator[SqliteEventLog]:  # noqa: ARG001 - the book makes the file
-    log = SqliteEventLog.open(tmp_path / "book")
+def log(book: SqliteBook, tmp_path: Path) -> Iterator[TableEventLog]:  # noqa: ARG001 - the book makes the file
+    log = open_event_log(tmp_path / "book")
     yield log
     log.close()
 
@@ -52,7 +53,7 @@ async def write_two_sessions(book: SqliteBook) -> list[int]:
     return sequences
 
 
-async def test_events_of_all_sessions_come_in_the_order_of_their_numbers(book: SqliteBook, log: SqliteEventLog) -> None:
+async def test_events_of_all_sessions_come_in_the_order_of_their_numbers(book: SqliteBook, log: TableEventLog) -> None:
     sequences = await write_two_sessions(book)
     events = log.read_after(0, limit=100)
     assert [each.sequence for each in events] == sequences == sorted(sequences)
@@ -65,7 +66,7 @@ async def test_events_of_all_sessions_come_in_the_order_of_their_numbers(book: S
     await book.close()
 
 
-async def test_a_read_continues_after_a_sequence_number(book: SqliteBook, log: SqliteEventLog) -> None:
+async def test_a_read_continues_after_a_sequence_number(book: SqliteBook, log: TableEventLog) -> None:
     sequences = await write_two_sessions(book)
     found: list[int] = []
     position = 0
@@ -78,7 +79,7 @@ async def test_a_read_continues_after_a_sequence_number(book: SqliteBook, log: S
     await book.close()
 
 
-async def test_a_listener_is_called_when_events_are_durable(book: SqliteBook, log: SqliteEventLog) -> None:
+async def test_a_listener_is_called_when_events_are_durable(book: SqliteBook, log: TableEventLog) -> None:
     seen: list[int] = []
     book.on_durable(lambda: seen.append(len(log.read_after(0, limit=100))))
     await write_two_sessions(book)
@@ -86,7 +87,7 @@ async def test_a_listener_is_called_when_events_are_durable(book: SqliteBook, lo
     await book.close()
 
 
-async def test_entries_have_events_of_compositions_in_the_same_order(book: SqliteBook, log: SqliteEventLog) -> None:
+async def test_entries_have_events_of_compositions_in_the_same_order(book: SqliteBook, log: TableEventLog) -> None:
     sequences = list(await write_two_sessions(book))
     await commit(book, put_composition())
     sequences += await commit(book, append_composition(), append("p", at_ms=0), append_composition())
@@ -101,7 +102,7 @@ async def test_entries_have_events_of_compositions_in_the_same_order(book: Sqlit
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 5])
 async def test_pages_of_entries_follow_each_other_without_a_gap(
-    book: SqliteBook, log: SqliteEventLog, limit: int
+    book: SqliteBook, log: TableEventLog, limit: int
 ) -> None:
     sequences = list(await write_two_sessions(book))
     await commit(book, put_composition())
@@ -115,12 +116,12 @@ async def test_pages_of_entries_follow_each_other_without_a_gap(
     await book.close()
 
 
-async def test_entries_are_read_as_of_one_moment(book: SqliteBook, log: SqliteEventLog) -> None:
+async def test_entries_are_read_as_of_one_moment(book: SqliteBook, log: TableEventLog) -> None:
     """What is committed between the two reads must be in neither or both: a reader would skip the earlier event."""
     await commit(book, put_stage(), put_composition(), open_session(), put("p"))
     loop, between = asyncio.get_running_loop(), threading.Event()
 
-    class Interrupted(SqliteEventLog):
+    class Interrupted(TableEventLog):
         def _read(self, statement: str, parameters: dict[str, int | str]) -> list[LoggedEvent]:
             rows = super()._read(statement, parameters)
             asyncio.run_coroutine_threadsafe(commit(book, append("p"), append_composition()), loop).result()

@@ -1,20 +1,18 @@
-"""Reads of sessions over all stages, with all events of their participants, on a read-only connection.
+"""Reads of sessions over all stages, with all events of their participants.
 
 Table `event` is clustered by participant, so the events of one participant are one range of rows, and those of a
 session are read participant by participant. A page of sessions looks at SESSIONS_PER_PAGE sessions at most.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-import apsw
 import msgspec
 
-from stagebook.book.sqlite import queries
-from stagebook.book.sqlite.book_connection import UNDECODABLE, UNREADABLE, open_for_reading, read_failure
-from stagebook.book.sqlite.rows import Row, participant_record, recorded_event
 from stagebook.book.store import Page, RecordedEvent
+from stagebook.book.tables import queries
+from stagebook.book.tables.rows import Row, participant_record, recorded_event
+from stagebook.book.tables.table_connection import UNDECODABLE, Cell, TableConnection
 from stagebook.stage.resources import ParticipantRecord
 
 SESSIONS_PER_PAGE = 20_000
@@ -70,19 +68,13 @@ class ParticipantHistory(msgspec.Struct, frozen=True, kw_only=True):
     events: list[RecordedEvent]
 
 
-class SqliteSessionHistory:
+class SessionHistory:
     """Sessions of all accounts. Only one thread may use it. Its iterators read a participant at a time, when asked.
 
     Reads raise BookDamagedError if they meet a damaged part of the book, and BookFailedError if it cannot be read.
     """
 
-    @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open the book at `path`, also while a server is writing it. Raises BookRefusedError."""
-        return cls(open_for_reading(path))
-
-    def __init__(self, connection: apsw.Connection) -> None:
-        """Read on a connection that `open_for_reading` has made."""
+    def __init__(self, connection: TableConnection) -> None:
         self._connection = connection
 
     def close(self) -> None:
@@ -139,10 +131,10 @@ class SqliteSessionHistory:
     def _participant(self, session_key: int, row: Row) -> ParticipantHistory:
         try:
             record, number = participant_record(row[:-1]), row[-1]
-            rows = self._connection.execute(queries.HISTORY_EVENTS, (session_key, number)).fetchall()
+            rows = self._connection.rows(queries.HISTORY_EVENTS, (session_key, number))
             events = [recorded_event(record.participant_id, each) for each in rows]
-        except (*UNREADABLE, *UNDECODABLE) as error:
-            raise read_failure(self._connection, error) from error
+        except UNDECODABLE as error:
+            raise self._connection.damaged(error) from error
         return ParticipantHistory(record=record, number=number, events=events)
 
     def _page_of_open(self, where: SessionFilter, *, after: int | None, limit: int) -> Page[SessionEntry]:
@@ -183,11 +175,8 @@ class SqliteSessionHistory:
                 low = rows[0][0] + 1
         return low
 
-    def _rows(self, statement: str, **parameters: str | int | None) -> list[Row]:
-        try:
-            return self._connection.execute(statement, parameters).fetchall()
-        except UNREADABLE as error:
-            raise read_failure(self._connection, error) from error
+    def _rows(self, statement: str, **parameters: Cell) -> list[Row]:
+        return self._connection.rows(statement, parameters)
 
 
 def _parameters(where: SessionFilter) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagebook.book.sqlite.rows import (
+from stagebook.book.tables.rows import (
     CAUSES,
     ERROR_CODES,
     EVENT_NAMES,

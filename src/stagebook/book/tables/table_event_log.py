@@ -1,29 +1,25 @@
-"""The event log of a SQLite book, on a read-only connection of its own.
+"""The event log, on a connection of its own.
 
 Each read is one statement along the index of sequence numbers, and one more for the events of compositions. The cost of
 a read depends on its limit only.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from operator import attrgetter
-from pathlib import Path
-from typing import Self
 
-import apsw
 import msgspec
 
 from stagebook.book.composition_log import LogEntry
 from stagebook.book.event_log import LoggedEvent
-from stagebook.book.sqlite import queries
-from stagebook.book.sqlite.book_connection import UNDECODABLE, UNREADABLE, open_for_reading, read_failure
-from stagebook.book.sqlite.compositions.composition_reads import (
+from stagebook.book.tables import queries
+from stagebook.book.tables.compositions.composition_reads import (
     READ_COMPOSITION_LOG,
     READ_COMPOSITION_LOG_AT,
     READ_COMPOSITION_LOG_BEFORE,
 )
-from stagebook.book.sqlite.compositions.composition_rows import logged_composition_event
-from stagebook.book.sqlite.rows import Row, recorded_event
+from stagebook.book.tables.compositions.composition_rows import logged_composition_event
+from stagebook.book.tables.rows import Row, recorded_event
+from stagebook.book.tables.table_connection import UNDECODABLE, TableConnection
 
 _sequence = attrgetter("sequence")
 
@@ -31,16 +27,10 @@ _IDENTITY_COLUMNS = 5
 """The columns of READ_LOG and READ_LOG_AT before those of the event."""
 
 
-class SqliteEventLog:
+class TableEventLog:
     """Implements `EventLog`. Only one thread may use it."""
 
-    @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open the book at `path`, also while a server is writing it. Raises BookRefusedError."""
-        return cls(open_for_reading(path))
-
-    def __init__(self, connection: apsw.Connection) -> None:
-        """Read on a connection that `open_for_reading` has made."""
+    def __init__(self, connection: TableConnection) -> None:
         self._connection = connection
 
     def close(self) -> None:
@@ -49,11 +39,7 @@ class SqliteEventLog:
 
     def last_sequence(self) -> int:
         """Return the sequence number of the newest durable event or session end, 0 in a new book."""
-        try:
-            rows: list[Row] = self._connection.execute(queries.LAST_SEQUENCE).fetchall()
-            return int(rows[0][0])
-        except UNREADABLE as error:
-            raise read_failure(self._connection, error) from error
+        return int(self._connection.rows(queries.LAST_SEQUENCE)[0][0])
 
     def read_after(self, sequence: int, *, limit: int) -> list[LoggedEvent]:
         """Return the next events after `sequence`, at most `limit`, oldest first."""
@@ -63,7 +49,7 @@ class SqliteEventLog:
         """Return the next events of participants and compositions after `sequence`, at most `limit`, oldest first."""
         parameters: dict[str, int | str] = {"after": sequence, "limit": limit}
         # One read transaction: what is committed between two reads would be in the second one only.
-        with self._snapshot():
+        with self._connection.snapshot():
             events: list[LogEntry] = [*self._read(queries.READ_LOG, parameters)]
             of_compositions = self._read_of_compositions(READ_COMPOSITION_LOG, parameters)
         return sorted(events + of_compositions, key=_sequence)[:limit] if of_compositions else events
@@ -71,7 +57,7 @@ class SqliteEventLog:
     def read_entries_before(self, sequence: int, *, limit: int) -> list[LogEntry]:
         """Return the events of participants and compositions before `sequence`, at most `limit`, newest first."""
         parameters: dict[str, int | str] = {"before": sequence, "limit": limit}
-        with self._snapshot():
+        with self._connection.snapshot():
             events: list[LogEntry] = [*self._read(queries.READ_LOG_BEFORE, parameters)]
             of_compositions = self._read_of_compositions(READ_COMPOSITION_LOG_BEFORE, parameters)
         return sorted(events + of_compositions, key=_sequence, reverse=True)[:limit] if of_compositions else events
@@ -89,22 +75,11 @@ class SqliteEventLog:
         by_sequence = {each.sequence: each for each in entries}
         return [by_sequence[each] for each in sequences if each in by_sequence]
 
-    @contextmanager
-    def _snapshot(self) -> Iterator[None]:
-        try:
-            self._connection.execute("BEGIN").fetchall()
-        except UNREADABLE as error:
-            raise read_failure(self._connection, error) from error
-        try:
-            yield
-        finally:
-            self._connection.execute("COMMIT").fetchall()
-
     def _read_of_compositions(self, statement: str, parameters: dict[str, int | str]) -> list[LogEntry]:
         try:
-            return [logged_composition_event(row) for row in self._connection.execute(statement, parameters)]
-        except (*UNREADABLE, *UNDECODABLE) as error:
-            raise read_failure(self._connection, error) from error
+            return [logged_composition_event(row) for row in self._connection.rows(statement, parameters)]
+        except UNDECODABLE as error:
+            raise self._connection.damaged(error) from error
 
     def read_at(self, sequences: Sequence[int]) -> list[LoggedEvent]:
         """Return the events with these sequence numbers, in the same order, without those that do not exist."""
@@ -112,10 +87,9 @@ class SqliteEventLog:
 
     def _read(self, statement: str, parameters: dict[str, int | str]) -> list[LoggedEvent]:
         try:
-            rows = self._connection.execute(statement, parameters).fetchall()
-            return [_logged_event(row) for row in rows]
-        except (*UNREADABLE, *UNDECODABLE) as error:
-            raise read_failure(self._connection, error) from error
+            return [_logged_event(row) for row in self._connection.rows(statement, parameters)]
+        except UNDECODABLE as error:
+            raise self._connection.damaged(error) from error
 
 
 def _logged_event(row: Row) -> LoggedEvent:

@@ -7,18 +7,16 @@ compositions have ended before. The history is read along the keys of all, of an
 from collections.abc import Callable
 from typing import TypeVar
 
-import apsw
-
 from stagebook.book.composition_log import LoggedCompositionEvent
 from stagebook.book.composition_reader import CompositionFilter
-from stagebook.book.sqlite.book_connection import UNDECODABLE, UNREADABLE, read_failure
-from stagebook.book.sqlite.compositions.composition_rows import (
+from stagebook.book.store import Page
+from stagebook.book.tables.compositions.composition_rows import (
     NOT_ENDED_MS,
     composition_value,
     logged_composition_event,
 )
-from stagebook.book.sqlite.rows import Row
-from stagebook.book.store import Page
+from stagebook.book.tables.rows import Row
+from stagebook.book.tables.table_connection import UNDECODABLE, Cell, TableConnection
 from stagebook.stage.composition.composition import Composition
 
 _Value = TypeVar("_Value")
@@ -70,10 +68,10 @@ READ_COMPOSITION_LOG_AT = _LOGGED_COMPOSITION_EVENT.format(
 )
 
 
-class SqliteCompositions:
+class TableCompositions:
     """Implements `CompositionReader`. Only the thread of the connection may use it."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: TableConnection) -> None:
         self._connection = connection
 
     def find(self, arn: str) -> Composition | None:
@@ -119,11 +117,11 @@ class SqliteCompositions:
         shown = events[:limit]
         return Page(items=shown, next_position=shown[-1].sequence if len(events) > limit else None)
 
-    def _read(self, make: Callable[[Row], _Value], statement: str, **parameters: str | int | None) -> list[_Value]:
+    def _read(self, make: Callable[[Row], _Value], statement: str, **parameters: Cell) -> list[_Value]:
         try:
-            return [make(row) for row in self._connection.execute(statement, parameters)]
-        except (*UNREADABLE, *UNDECODABLE) as error:
-            raise read_failure(self._connection, error) from error
+            return [make(row) for row in self._connection.rows(statement, parameters)]
+        except UNDECODABLE as error:
+            raise self._connection.damaged(error) from error
 
 
 def _statement(where: CompositionFilter) -> str:

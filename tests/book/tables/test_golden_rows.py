@@ -12,7 +12,9 @@ from typing import Any, get_args
 
 import pytest
 
-from stagebook.book.sqlite.rows import (
+from stagebook.book.sqlite.schema import seal_document
+from stagebook.book.store import EventExtra
+from stagebook.book.tables.rows import (
     ParticipantRest,
     event_row,
     participant_record,
@@ -23,8 +25,6 @@ from stagebook.book.sqlite.rows import (
     stage_row,
     stage_value,
 )
-from stagebook.book.sqlite.schema import seal_document
-from stagebook.book.store import EventExtra
 from stagebook.stage.events import Event
 from stagebook.stage.resources import ParticipantRecord, Resource
 from tests.book.golden_values import EXCHANGE, PARTICIPANT, RECORDING, REPLICATION, RESOURCES, STAGE

@@ -1,7 +1,7 @@
 """The SQL statements that read the book.
 
 Each statement is an index lookup or a range scan along an index; none scans a table or sorts, so the cost does not
-depend on the size of the book. `tests/book/sqlite/test_queries.py` checks every query plan.
+depend on the size of the book. `tests/book/tables/test_queries.py` checks every query plan.
 
 Parameters: `:arn`, `:session`, `:participant`, `:account` and `:token` are the ids of the API; `:show` is 1 to include
 deleted stages; `:after` is the position that a page continues from. CROSS JOIN makes SQLite join the tables in the

@@ -1,1 +1,0 @@
-"""Compositions and their events in the SQLite book."""

@@ -1,0 +1,1 @@
+"""Compositions and their events in the tables of the book."""
