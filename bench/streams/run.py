@@ -21,6 +21,7 @@ from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.book.changes import AppendEvent, OpenSession, PutParticipant, PutStage
 from stagebook.book.sqlite.open_readers import open_event_log
 from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.tables.immediate_log import ImmediateLog
 from stagebook.config.rules import Address
 from stagebook.history.processes.history_processes import HistoryProcesses
 from stagebook.server.http.http_server import HttpLimits, HttpServer
@@ -156,7 +157,7 @@ def _event() -> AppendEvent:
 async def _server(book: SqliteBook, path: Path, places: ReaderPlaces) -> AsyncIterator[int]:
     """Serve event streams; yield the port."""
     log, history = open_event_log(path), HistoryProcesses(path, processes=1)
-    live = LiveEvents(log, heartbeat_seconds=60)
+    live = LiveEvents(ImmediateLog(log), heartbeat_seconds=60)
     book.on_durable(live.note_durable)
     live.start()
     streams = EventStreams(live=live, history=history, places=places, randomness=SystemRandomness(), region=REGION)

@@ -47,3 +47,17 @@ class EntryLog(Protocol):
 
     def read_entries_after(self, sequence: int, *, limit: int) -> Sequence[LogEntry]:
         """Return the next events after `sequence`, at most `limit`, oldest first."""
+
+
+class FollowedLog(Protocol):
+    """Reads new events as they become durable, without blocking the event loop. Raises what `EventLog` raises.
+
+    In a book that several nodes write, it has the events of the accounts that this node writes: those of others become
+    visible in another order than that of their sequence numbers.
+    """
+
+    def last_sequence(self) -> int:
+        """Return the sequence number of the newest durable event or session end, 0 in a new book."""
+
+    async def read_entries_after(self, sequence: int, *, limit: int) -> Sequence[LogEntry]:
+        """Return the next events after `sequence`, at most `limit`, oldest first."""

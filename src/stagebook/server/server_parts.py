@@ -22,6 +22,7 @@ from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.open_readers import open_event_log
 from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.tables.immediate_log import ImmediateLog
 from stagebook.book.tables.table_event_log import TableEventLog
 from stagebook.config.settings import Settings
 from stagebook.data_folder.secrets import DataFolder
@@ -214,7 +215,7 @@ class ServerParts:
     def _start_live_events(self, parts: AsyncExitStack) -> LiveEvents:
         self.event_log = open_event_log(self.folder.book_path)
         parts.callback(self.event_log.close)
-        live = LiveEvents(self.event_log, heartbeat_seconds=self.settings.watch_heartbeat_seconds)
+        live = LiveEvents(ImmediateLog(self.event_log), heartbeat_seconds=self.settings.watch_heartbeat_seconds)
         self.book.on_durable(live.note_durable)
         live.start()
         parts.push_async_callback(live.end)

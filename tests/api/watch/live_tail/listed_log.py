@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -56,6 +57,27 @@ class ListedLog:
         page = read_tail_page(files, after, where, resumed_id=resumed_id)
         await asyncio.sleep(0)
         return page
+
+
+class DelayedLog:
+    """Implements `FollowedLog` over a list. A read takes some turns of the event loop, as one in a thread does."""
+
+    def __init__(self, log: ListedLog, chance: random.Random) -> None:
+        self._log = log
+        self._chance = chance
+
+    def last_sequence(self) -> int:
+        """See `FollowedLog`."""
+        return self._log.last_sequence()
+
+    async def read_entries_after(self, sequence: int, *, limit: int) -> list[LoggedEvent]:
+        """See `FollowedLog`."""
+        for _ in range(self._chance.randrange(4)):
+            await asyncio.sleep(0)
+        events = self._log.read_entries_after(sequence, limit=limit)
+        for _ in range(self._chance.randrange(4)):
+            await asyncio.sleep(0)
+        return events
 
 
 class ListedFiles:

@@ -14,6 +14,7 @@ from stagebook.api.watch.live_tail.event_stream import EventStreams
 from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.book.sqlite.open_readers import open_event_log
 from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.tables.immediate_log import ImmediateLog
 from stagebook.history.history_files import HistoryFiles
 from stagebook.history.history_reader import Parameters, Result
 from stagebook.server.system_clock import SystemRandomness
@@ -79,7 +80,7 @@ async def stream_server(
     book = open_book(path)
     await commit(book, put_stage(), open_session(), put("p"))
     log, history = open_event_log(path), ReaderHere(path)
-    live, taken = LiveEvents(log, heartbeat_seconds=heartbeat_seconds), ReaderPlaces(places)
+    live, taken = LiveEvents(ImmediateLog(log), heartbeat_seconds=heartbeat_seconds), ReaderPlaces(places)
     book.on_durable(live.note_durable)
     live.start()
     streams = EventStreams(live=live, history=history, places=taken, randomness=SystemRandomness(), region="us-west-2")

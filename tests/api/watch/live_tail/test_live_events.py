@@ -12,6 +12,7 @@ from stagebook.api.watch.live_tail.event_stream_format import HEARTBEAT, Disconn
 from stagebook.api.watch.live_tail.live_events import TURN_STEPS, LiveEvents
 from stagebook.api.watch.live_tail.live_reader import LiveReader
 from stagebook.book.event_log import LoggedEvent
+from stagebook.book.tables.immediate_log import ImmediateLog
 from stagebook.history.event_query import EventFilter
 from stagebook.stage.events import EventName
 from tests.api.watch.live_tail.listed_log import EVERYTHING, ListedLog, allow, new_reader
@@ -20,7 +21,7 @@ from tests.history.logged import ACCOUNT
 
 @asynccontextmanager
 async def running(log: ListedLog, *, heartbeat_seconds: float = 60) -> AsyncIterator[LiveEvents]:
-    live = LiveEvents(log, heartbeat_seconds=heartbeat_seconds)
+    live = LiveEvents(ImmediateLog(log), heartbeat_seconds=heartbeat_seconds)
     live.start()
     yield live
     await live.end()
@@ -140,7 +141,7 @@ async def test_a_failure_to_read_ends_the_readers_and_later_ones_are_served() ->
 
 async def test_the_last_events_are_delivered_before_the_end() -> None:
     log = ListedLog()
-    live = LiveEvents(log, heartbeat_seconds=60)
+    live = LiveEvents(ImmediateLog(log), heartbeat_seconds=60)
     live.start()
     reader = joined(live)
     event = log.append(EventName.LEFT)

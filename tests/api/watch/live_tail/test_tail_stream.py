@@ -11,10 +11,11 @@ from stagebook.api.watch.live_tail import live_events, tail_page
 from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.book.event_id import event_id, position_id, sequence_of_event
 from stagebook.book.store import BookDamagedError
+from stagebook.book.tables.immediate_log import ImmediateLog
 from stagebook.history.event_query import EventFilter
 from stagebook.stage.errors import ServerBusyError
 from stagebook.stage.events import EventName
-from tests.api.watch.live_tail.listed_log import EVERYTHING, ListedLog, ReceivedEvents, stream
+from tests.api.watch.live_tail.listed_log import EVERYTHING, DelayedLog, ListedLog, ReceivedEvents, stream
 from tests.history.logged import ACCOUNT, SESSION
 
 SEEDS = 300
@@ -70,7 +71,7 @@ async def test_whatever_the_order_of_steps_nothing_is_missing_and_nothing_comes_
         log = ListedLog()
         for _ in range(chance.randrange(20)):
             log.append(chance.choice([EventName.JOINED, EventName.LEFT]))
-        live = LiveEvents(log, heartbeat_seconds=chance.choice([0, 60]))
+        live = LiveEvents(DelayedLog(log, chance), heartbeat_seconds=chance.choice([0, 60]))
         live.start()
         clients = [ReceivedEvents() for _ in range(3)]
         for client in clients:
@@ -89,7 +90,7 @@ async def test_whatever_the_order_of_steps_nothing_is_missing_and_nothing_comes_
 
 async def first_parts(log: ListedLog, count: int, *, after: str) -> bytes:
     """Return the first parts of a stream."""
-    live = LiveEvents(log, heartbeat_seconds=60)
+    live = LiveEvents(ImmediateLog(log), heartbeat_seconds=60)
     live.start()
     async with aclosing(await stream(live, log, after=after)) as messages:
         received = b"".join([await anext(messages) for _ in range(count)])
@@ -116,7 +117,7 @@ async def test_a_deleted_event_is_no_obstacle() -> None:
 @pytest.mark.parametrize("is_recent", [False, True])
 async def test_an_event_of_another_book_is_refused(*, is_recent: bool) -> None:
     log = ListedLog()
-    live = LiveEvents(log, heartbeat_seconds=60)
+    live = LiveEvents(ImmediateLog(log), heartbeat_seconds=60)
     if is_recent:
         live.open_reader(EVERYTHING, check_access=lambda: None)
         live.start()
@@ -136,14 +137,14 @@ async def test_a_position_newer_than_the_book_is_refused() -> None:
     log = ListedLog()
     log.append()
     with pytest.raises(ApiRefusedError, match="Last-Event-ID"):
-        await stream(LiveEvents(log, heartbeat_seconds=60), log, after=position_id(log.last + 1))
+        await stream(LiveEvents(ImmediateLog(log), heartbeat_seconds=60), log, after=position_id(log.last + 1))
 
 
 async def test_a_filter_that_leaves_everything_out_still_advances_the_position() -> None:
     log = ListedLog()
     for _ in range(5):
         log.append()
-    live = LiveEvents(log, heartbeat_seconds=60)
+    live = LiveEvents(ImmediateLog(log), heartbeat_seconds=60)
     live.start()
     received = ReceivedEvents()
     async with aclosing(await stream(live, log, after=LONG_AGO, where=ONLY_LEFT)) as messages:
@@ -159,7 +160,7 @@ async def test_a_filter_that_leaves_everything_out_still_advances_the_position()
 async def test_a_read_of_the_past_that_fails_ends_the_stream_with_its_position(failure: Exception, code: str) -> None:
     log = ListedLog()
     log.append()
-    live = LiveEvents(log, heartbeat_seconds=60)
+    live = LiveEvents(ImmediateLog(log), heartbeat_seconds=60)
     messages = await stream(live, log, after=LONG_AGO)
     log.failure = failure
     received = ReceivedEvents()
@@ -172,7 +173,7 @@ async def test_numbers_after_the_last_event_that_are_no_events_are_passed() -> N
     log = ListedLog()
     log.append()
     log.last += 5  # the end of a session, or events that were deleted
-    live = LiveEvents(log, heartbeat_seconds=60)
+    live = LiveEvents(ImmediateLog(log), heartbeat_seconds=60)
     live.start()
     received = ReceivedEvents()
     async with asyncio.timeout(10), aclosing(await stream(live, log, after=LONG_AGO)) as messages:

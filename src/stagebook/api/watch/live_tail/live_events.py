@@ -20,7 +20,7 @@ from stagebook.api.light_event import LightEvent
 from stagebook.api.routes.api_problems import ApiRefusedError
 from stagebook.api.watch.live_tail.event_stream_format import HEARTBEAT, DisconnectCode, event_message, position_message
 from stagebook.api.watch.live_tail.live_reader import LiveReader, QueueBudget, StreamPart, stream_parts
-from stagebook.book.composition_log import EntryLog, LogEntry
+from stagebook.book.composition_log import FollowedLog, LogEntry
 from stagebook.history.event_query import EventFilter
 
 BATCH_EVENTS = 64
@@ -54,7 +54,7 @@ class LiveEvent:
 class LiveEvents:
     """Gives durable events to all readers, between `start` and `end`."""
 
-    def __init__(self, log: EntryLog, *, heartbeat_seconds: float, budget: QueueBudget | None = None) -> None:
+    def __init__(self, log: FollowedLog, *, heartbeat_seconds: float, budget: QueueBudget | None = None) -> None:
         """Read `log`, which nothing else may use."""
         self._log = log
         self._heartbeat_seconds = heartbeat_seconds
@@ -79,7 +79,7 @@ class LiveEvents:
         return len(self._readers)
 
     def note_durable(self) -> None:
-        """Read the new events soon. `SqliteBook.on_durable` calls it."""
+        """Read the new events soon. The book calls it when transactions have become durable."""
         if self._readers:
             self._durable.set()
 
@@ -161,7 +161,11 @@ class LiveEvents:
     async def _read_on(self) -> None:
         is_behind = True
         while is_behind and self._readers:
-            events = self._log.read_entries_after(self.position, limit=BATCH_EVENTS)
+            position = self.position
+            events = await self._log.read_entries_after(position, limit=BATCH_EVENTS)
+            if position != self.position:
+                # All readers left during the read, and a new one came, which starts at a later position.
+                continue
             # A shorter batch is the newest: what is durable after this read sets `_durable` again.
             is_behind = len(events) == BATCH_EVENTS
             if events:
