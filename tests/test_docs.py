@@ -83,7 +83,7 @@ def test_every_quota_is_documented_with_both_editions(name: str) -> None:
 
 
 def test_every_operation_of_the_service_model_has_a_state() -> None:
-    served = operations(cast("StageManager", MagicMock()), page_token_secret=bytes(32))
+    served = operations(cast("StageManager", MagicMock()), MagicMock(), page_token_secret=bytes(32))
     states = compatibility()
     for name in load_service_model().operations:
         assert states[name] == ("done" if name in served else "not yet"), name

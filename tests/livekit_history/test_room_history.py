@@ -11,6 +11,7 @@ from livekit.protocol import models
 from structlog.testing import capture_logs
 
 from stagebook.book.changes import Change
+from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import ChangeRefusedError, Durable
 from stagebook.livekit_history.room_history import LEFT_OUT, RoomHistory
 from stagebook.livekit_history.room_ids import participant_id_of, session_id_of_room, stage_arn_of_room
@@ -56,8 +57,8 @@ async def watching(
     histories: list[RoomHistory] = []
     watched = WatchedLiveKit(url="http://livekit", key=KEY, calls_per_second=1e6, max_participants=max_participants)
 
-    def observe(manager: StageManager) -> None:
-        histories.append(RoomHistory(manager, livekit.service(), watched=watched, account_id=ACCOUNT))
+    def observe(manager: StageManager, book: SqliteBook) -> None:
+        histories.append(RoomHistory(manager, livekit.service(), book=book, watched=watched, account_id=ACCOUNT))
         manager.observe(histories[0])
 
     async with running_manager(path / "book.sqlite3", clock=clock, before_start=observe) as harness:

@@ -243,7 +243,7 @@ async def running_manager(
     ids: SeededIds | None = None,
     channels: Mapping[str, str] | None = None,
     records: bool = True,
-    before_start: Callable[[StageManager], None] = lambda _manager: None,
+    before_start: Callable[[StageManager, SqliteBook], None] = lambda _manager, _book: None,
     recorder: ScriptedRecorder | None = None,
     composer: ScriptedComposer | None = None,
 ) -> AsyncIterator[ManagerHarness]:
@@ -270,7 +270,7 @@ async def running_manager(
         composition=composer,
         channel_url=(channels or {}).get,
     )
-    before_start(manager)
+    before_start(manager, book)
     await manager.start()
     try:
         yield ManagerHarness(

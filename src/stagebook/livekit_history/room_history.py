@@ -13,7 +13,7 @@ from livekit.protocol import models
 from livekit.protocol.webhook import WebhookEvent
 
 from stagebook.book.changes import Change
-from stagebook.book.store import BookBusyError, ChangeRefusedError, Durable
+from stagebook.book.store import BookBusyError, BookReader, ChangeRefusedError, Durable
 from stagebook.livekit_history.livekit_messages import polled_participants, rooms_listed, webhook_fact
 from stagebook.livekit_history.room_draft import Moment
 from stagebook.livekit_history.room_facts import (
@@ -48,14 +48,15 @@ class RoomHistory:
         manager: StageManager,
         service: RoomService,
         *,
+        book: BookReader,
         watched: WatchedLiveKit,
         account_id: str,
     ) -> None:
-        """The stages of the rooms belong to `account_id`."""
+        """`book` is that of the manager. The stages of the rooms belong to `account_id`."""
         self._manager = manager
         self._service = service
         self._watched = watched
-        self._reader = BookRoomReader(manager.book, manager.stages, region=manager.region, account_id=account_id)
+        self._reader = BookRoomReader(book, manager.stages, region=manager.region, account_id=account_id)
         self._machine = RoomMachine(
             self._reader,
             max_rooms=watched.max_rooms,

@@ -14,7 +14,6 @@ services directly:
     manager.configurations         encoder and storage configurations
     manager.compositions           server-side composition
     manager.control                what a test controls in decisions
-    manager.book                   reads
 """
 
 import asyncio
@@ -22,7 +21,7 @@ from collections.abc import Collection, Sequence
 from itertools import islice
 
 from stagebook.book.changes import Change, PutStage
-from stagebook.book.store import Book, BookReader, Durable
+from stagebook.book.store import Book, Durable
 from stagebook.manager.compositions.composition_requests import CompositionRequests
 from stagebook.manager.compositions.composition_service import ChannelDirectory, CompositionService
 from stagebook.manager.participants.engine_events import EngineEvents
@@ -92,7 +91,6 @@ class StageManager:
 
         `randomness` may repeat itself: an id that exists is drawn again.
         """
-        self.book: BookReader = book
         self.endpoints = endpoints
         self.limits = limits
         self.region = region

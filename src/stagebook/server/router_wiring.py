@@ -25,7 +25,9 @@ def build_router(
     """Return the router of a server with these parts. `requests` counts the requests, `measured` is for the metrics."""
     settings = parts.settings
     faults = None if parts.controlled is None else parts.controlled.faults
-    calls = build_operation_calls(settings, manager=parts.manager, secrets=parts.secrets, running_ns=parts.running_ns)
+    calls = build_operation_calls(
+        settings, manager=parts.manager, pages=parts.pages, secrets=parts.secrets, running_ns=parts.running_ns
+    )
     access = WatchAccessParts(parts)
     return AsgiRouter(
         aws=build_aws_api(settings, calls=calls, credentials=parts.credentials, requests=requests.aws, faults=faults),

@@ -19,9 +19,11 @@ import structlog
 from stagebook.api.access.sigv4.credentials import CredentialStore
 from stagebook.api.livekit_counts import LiveKitCounts
 from stagebook.api.watch.live_tail.live_events import LiveEvents
+from stagebook.book.book_pages import BookPages
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.open_readers import open_event_log
 from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.sqlite.sqlite_pages import SqlitePages
 from stagebook.book.tables.immediate_log import ImmediateLog
 from stagebook.book.tables.table_event_log import TableEventLog
 from stagebook.config.settings import Settings
@@ -63,6 +65,7 @@ class ServerParts:
     """Entering the context starts the parts, leaving it stops them."""
 
     book: SqliteBook
+    pages: BookPages
     event_log: TableEventLog
     history: HistoryProcesses
     live: LiveEvents
@@ -114,6 +117,7 @@ class ServerParts:
             if self.traces is not None:
                 parts.push_async_callback(self.traces.close)
             self.book = self._open_book(parts)
+            self.pages = SqlitePages(self.book)
             if self.controlled is not None:
                 # An earlier run may have moved its clock.
                 self.controlled.clock.start_at(self.book.last_time_ms())
@@ -175,7 +179,7 @@ class ServerParts:
             from stagebook.server.livekit.watched_rooms import watched_rooms
 
             self.room_history = await watched_rooms(
-                self.manager, self._watched, account_id=self.secrets.access_key.account_id
+                self.manager, self._watched, book=self.book, account_id=self.secrets.access_key.account_id
             )
             parts.push_async_callback(self.room_history.stop)
         recovered = await self.manager.start()

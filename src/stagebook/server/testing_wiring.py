@@ -44,13 +44,14 @@ def testing_routes(parts: ServerParts, controlled: ControlledParts, operations: 
     services = peer_services(parts, controlled)
     yield from ParticipantRoutes(services).routes()
     yield from EncoderRoutes(services).routes()
-    yield from CompositionActionRoutes(parts.manager, controlled.composer, controlled).routes()
+    yield from CompositionActionRoutes(parts.manager, parts.pages, controlled.composer, controlled).routes()
 
 
 def peer_services(parts: ServerParts, controlled: ControlledParts) -> PeerServices:
     """Return what participants and encoders without media use."""
     return PeerServices(
         manager=parts.manager,
+        pages=parts.pages,
         engine=controlled.simulated,
         recorder=controlled.recorder,
         log=parts.event_log,

@@ -25,6 +25,7 @@ from stagebook.api.fault_table import FaultTable
 from stagebook.api.participants.request_limits import RequestLimits
 from stagebook.api.participants.whip.ice_server_headers import IceServer, IceServerHeaders
 from stagebook.api.request_counts import RequestCounts
+from stagebook.book.book_pages import BookPages
 from stagebook.book.retention_policy import RetentionPolicy
 from stagebook.book.store import Book
 from stagebook.config.rules import INGEST_PATH, Address, ConfigError
@@ -152,12 +153,18 @@ def build_retention(settings: Settings, *, book: Book, manager: StageManager) ->
 
 
 def build_operation_calls(
-    settings: Settings, *, manager: StageManager, secrets: ServerSecrets, running_ns: Callable[[], int]
+    settings: Settings,
+    *,
+    manager: StageManager,
+    pages: BookPages,
+    secrets: ServerSecrets,
+    running_ns: Callable[[], int],
 ) -> OperationCalls:
     """Return the AWS operations of this stage manager. `running_ns` is the clock of the call rates, in nanoseconds."""
     return OperationCalls(
         operations(
             manager,
+            pages,
             page_token_secret=secrets.page_token_secret,
             oldest_first=settings.events_order == "oldest_first",
         ),

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ from stagebook.api.asgi import Message
 from stagebook.api.aws.access.call_rates import Throttle
 from stagebook.api.aws.access.injected_faults import InjectedFaults
 from stagebook.api.aws.aws_api import AwsApi
-from stagebook.api.aws.operation import Handler, Operation
+from stagebook.api.aws.operation import Call, Operation, Result
 from stagebook.api.aws.operation_calls import OperationCalls
 from stagebook.api.fault_table import FaultTable
 from stagebook.api.request_counts import RequestCounts
@@ -137,12 +138,17 @@ def unsigned(
     return Request(method=method, raw_path=path.encode(), body=body, headers=tuple((headers or {}).items()))
 
 
-def operations(**handlers: tuple[str | None, Handler]) -> dict[str, Operation]:
-    """Return operations by name, each made of its resource member and its handler."""
+def operations(**handlers: tuple[str | None, Callable[[Call], Result | Awaitable[Result]]]) -> dict[str, Operation]:
+    """Return operations by name, each made of its resource member and a function, which may be asynchronous."""
     return {
-        name: Operation(name=name, resource_member=member, handle=handler)
-        for name, (member, handler) in handlers.items()
+        name: Operation(name=name, resource_member=member, handle=partial(_handle, function))
+        for name, (member, function) in handlers.items()
     }
+
+
+async def _handle(function: Callable[[Call], Result | Awaitable[Result]], call: Call) -> Result:
+    result = function(call)
+    return await result if isinstance(result, Awaitable) else result
 
 
 def new_calls(

@@ -82,6 +82,6 @@ def test_an_operation_that_the_model_lacks_is_left_out_with_a_log_line() -> None
 
 
 def test_the_installed_model_has_every_operation_that_is_implemented() -> None:
-    implemented = implemented_operations(cast("StageManager", MagicMock()), page_token_secret=bytes(32))
+    implemented = implemented_operations(cast("StageManager", MagicMock()), MagicMock(), page_token_secret=bytes(32))
 
     assert set(implemented) <= set(MODEL.operations)

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
+from stagebook.book.store import BookReader
 from stagebook.manager.presence.watchers import FarewellReason, StageChange, StageSnapshot
 from stagebook.manager.resources.ingest_configuration_service import IngestSpec
 from stagebook.manager.stage_manager import StageManager
@@ -90,9 +91,17 @@ class Clients:
     """All clients and API callers of one run of the server."""
 
     def __init__(
-        self, *, world: World, manager: StageManager, engine: SimulatedEngine, observer: Observer, chance: random.Random
+        self,
+        *,
+        world: World,
+        book: BookReader,
+        manager: StageManager,
+        engine: SimulatedEngine,
+        observer: Observer,
+        chance: random.Random,
     ) -> None:
         self.world = world
+        self.book = book
         self.manager = manager
         self.engine = engine
         self.observer = observer
@@ -188,9 +197,7 @@ class Clients:
         """Choose a stage and a participant: a publisher, a replica, an encoder, or one that does not publish."""
         published = [(stage_arn, name) for stage_arn, name, _ in self.published]
         encoders = [(each.stage_arn, each.participant_id) for each in self.world.configurations]
-        replicas = [
-            (each.destination_stage_arn, each.participant_id) for each in self.manager.book.list_active_replicas()
-        ]
+        replicas = [(each.destination_stage_arn, each.participant_id) for each in self.book.list_active_replicas()]
         nobody = [(self.stage().arn, self.chance.choice(PARTICIPANTS))]
         group = self.chance.choice([published, published, published, encoders, replicas, replicas, nobody]) or nobody
         return self.chance.choice(group)
@@ -286,7 +293,7 @@ class Clients:
 
     async def unreplicate(self) -> None:
         """StopParticipantReplication."""
-        running = self.manager.book.list_active_replicas()
+        running = self.book.list_active_replicas()
         if running:
             replica = self.chance.choice(running)
             await self.manager.replications.stop(
@@ -299,7 +306,7 @@ class Clients:
         """DisconnectParticipant; only some, because their tokens are refused for good."""
         names = [*PARTICIPANTS, *(each.participant_id for each in self.world.configurations)]
         stage_arn, participant_id = self.stage().arn, self.chance.choice(names)
-        replicas = self.manager.book.list_active_replicas()
+        replicas = self.book.list_active_replicas()
         if replicas and self.chance.random() < 0.3:
             replica = self.chance.choice(replicas)
             stage_arn, participant_id = replica.destination_stage_arn, replica.participant_id

@@ -135,7 +135,12 @@ class ServerRun:
             self._progress.ends["crash while recovering"] += 1
             return
         clients = Clients(
-            world=self._world, manager=manager, engine=engine, observer=self._observer, chance=self._chance
+            world=self._world,
+            book=book,
+            manager=manager,
+            engine=engine,
+            observer=self._observer,
+            chance=self._chance,
         )
         clients.tokens = self._tokens
         await self._step_until_done(clients.prepare(), writer, may_crash=False)

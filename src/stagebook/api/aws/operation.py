@@ -29,7 +29,7 @@ Result: TypeAlias = Mapping[str, Any] | bytes
 """The members of the output, with timestamps as integer milliseconds since the epoch; None members are left out. Or, on
 a hot path, the encoded JSON body."""
 
-Handler: TypeAlias = Callable[[Call], Result | Awaitable[Result]]
+Handler: TypeAlias = Callable[[Call], Awaitable[Result]]
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):

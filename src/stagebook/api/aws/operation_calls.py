@@ -5,7 +5,7 @@ where the input is. Everything after that is done here, once.
 """
 
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -79,21 +79,15 @@ class OperationCalls:
     ) -> bytes:
         """Authorise a validated input and pass it to its handler; return the JSON body of the response.
 
-        Synchronous handlers and encoded bodies skip the steps they do not need.
+        An encoded body skips the step that it does not need.
         """
         # An optional ARN may be absent, or empty; then the call is about all resources.
         resource = request.get(operation.resource_member) if operation.resource_member else None
         principal.authorise(route.action, resource or principal.all_resources(route.name), route.find_arns(request))
         for member in operation.further_resource_members:
             principal.authorise(route.action, request[member], [])
-        result = operation.handle(Call(caller=principal.caller, request=request))
-        if isinstance(result, bytes):
-            return result
-        if isinstance(result, Awaitable):
-            result = await result
-            if isinstance(result, bytes):
-                return result
-        return route.serialise(result)
+        result = await operation.handle(Call(caller=principal.caller, request=request))
+        return result if isinstance(result, bytes) else route.serialise(result)
 
     async def call(self, name: str, identity: Identity, document: bytes) -> HttpResponse:
         """Call an operation by its name, with all members of its input in one JSON object; return the response.

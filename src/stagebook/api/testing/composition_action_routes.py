@@ -12,6 +12,7 @@ import msgspec
 
 from stagebook.api.routes.api_problems import ApiProblemCode, ApiRefusedError
 from stagebook.api.routes.api_route import ApiCall, ApiResponse, ApiRoute, json_response
+from stagebook.book.book_pages import BookPages
 from stagebook.history.composition_document import CompositionEventDocument, composition_event_document
 from stagebook.manager.stage_manager import StageManager
 from stagebook.media.composition.composition_port import ChannelOutput, Output, OutputFault
@@ -84,8 +85,11 @@ class ReportsInProgress(Protocol):
 class CompositionActionRoutes:
     """The routes of compositions without media."""
 
-    def __init__(self, manager: StageManager, composer: SimulatedComposer, reports: ReportsInProgress) -> None:
+    def __init__(
+        self, manager: StageManager, pages: BookPages, composer: SimulatedComposer, reports: ReportsInProgress
+    ) -> None:
         self._manager = manager
+        self._pages = pages
         self._composer = composer
         self._reports = reports
 
@@ -136,7 +140,7 @@ class CompositionActionRoutes:
         composition = self._find(arn)
         if not self._composer.has(composition.composition_id):
             raise _conflict(f"{arn} has ended, or composes publishers with media")
-        newest = self._last_sequence(arn)
+        newest = await self._last_sequence(arn)
         take(composition.composition_id)
         await self._settle()
         ended = self._find(arn)
@@ -147,7 +151,7 @@ class CompositionActionRoutes:
                 destinations=tuple(
                     DestinationStateDocument(id=each.destination_id, state=each.state) for each in ended.destinations
                 ),
-                events=tuple(self._events_after(arn, newest)),
+                events=tuple(await self._events_after(arn, newest)),
             )
         )
 
@@ -201,16 +205,17 @@ class CompositionActionRoutes:
             raise ResourceNotFoundError(kind="composition", name=arn)
         return composition
 
-    def _last_sequence(self, arn: str) -> int | None:
-        sequences = [int(event.sequence) for event in self._events_after(arn, None)]
+    async def _last_sequence(self, arn: str) -> int | None:
+        sequences = [int(event.sequence) for event in await self._events_after(arn, None)]
         return sequences[-1] if sequences else None
 
-    def _events_after(self, arn: str, after: int | None) -> Iterator[CompositionEventDocument]:
+    async def _events_after(self, arn: str, after: int | None) -> list[CompositionEventDocument]:
+        events: list[CompositionEventDocument] = []
         while True:
-            page = self._manager.book.compositions.page_events(arn, after=after, limit=_PAGE_SIZE)
-            yield from (composition_event_document(each) for each in page.items)
+            page = await self._pages.compositions.page_events(arn, after=after, limit=_PAGE_SIZE)
+            events += (composition_event_document(each) for each in page.items)
             if page.next_position is None:
-                return
+                return events
             after = page.next_position
 
     async def _settle(self) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from jwt.warnings import InsecureKeyLengthWarning
 
 from stagebook.api.livekit_counts import LiveKitCounts
+from stagebook.book.store import BookReader
 from stagebook.livekit_history.watched_livekit import WatchedLiveKit
 from stagebook.manager.stage_manager import StageManager
 from stagebook.server.router import LIVEKIT_WEBHOOK_PATH
@@ -83,7 +84,9 @@ class WatchedRooms:
         return "\n".join(lines)
 
 
-async def watched_rooms(manager: StageManager, watched: WatchedLiveKit, *, account_id: str) -> WatchedRooms:
+async def watched_rooms(
+    manager: StageManager, watched: WatchedLiveKit, *, book: BookReader, account_id: str
+) -> WatchedRooms:
     """Return the parts, not started yet. Let the stage manager leave the sessions of rooms open over a restart."""
     from stagebook.api.livekit_webhooks import DurableWebhooks
     from stagebook.livekit_history.room_history import RoomHistory
@@ -99,7 +102,11 @@ async def watched_rooms(manager: StageManager, watched: WatchedLiveKit, *, accou
     # LiveKit checks tokens by the wall clock, not by the event clock.
     access = LiveKitAccess(watched.key, wall_clock=lambda: SystemClock().now_ms() / 1_000)
     history = RoomHistory(
-        manager, RoomService(client, url=watched.url, access=access), watched=watched, account_id=account_id
+        manager,
+        RoomService(client, url=watched.url, access=access),
+        book=book,
+        watched=watched,
+        account_id=account_id,
     )
     manager.observe(history)
     webhooks = DurableWebhooks(watched.key, record=history.on_webhook, monotonic=time.monotonic)

@@ -5,7 +5,7 @@ the decoded JSON body that AWS clients get.
 """
 
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,6 +18,7 @@ from stagebook.api.aws.rest_json.serialization import compile_output
 from stagebook.api.aws.rest_json.service_model import ServiceModel, load_service_model
 from stagebook.api.aws.rest_json.validation import compile_input
 from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.sqlite.sqlite_pages import SqlitePages
 from stagebook.manager.presence.watchers import FarewellReason, StageChange, StageSnapshot
 from stagebook.manager.stage_manager import StageManager
 from stagebook.manager.tokens.jwt_authority import JwtAuthority, new_private_key_pem
@@ -169,16 +170,16 @@ class AwsApiHarness:
             composition=self.composer if composes else None,
             channel_url=CHANNELS.get,
         )
-        self._operations = operations(self.manager, page_token_secret=b"secret", oldest_first=oldest_first)
+        self._operations = operations(
+            self.manager, SqlitePages(book), page_token_secret=b"secret", oldest_first=oldest_first
+        )
 
     async def call(self, operation: str, *, account_id: str = ACCOUNT_ID, **members: Json) -> Json:
         """Call an operation and return its decoded output; None for an empty body. Domain errors are raised."""
         model = MODEL.operations[operation]
         caller = Caller(access_key_id="AKIDEXAMPLE", account_id=account_id, arn=f"arn:aws:iam::{account_id}:root")
-        answer = self._operations[operation].handle(
-            Call(caller=caller, request=compile_input(model.input)(dict(members)))
-        )
-        result = answer if isinstance(answer, bytes | Mapping) else await answer
+        call = Call(caller=caller, request=compile_input(model.input)(dict(members)))
+        result = await self._operations[operation].handle(call)
         body = result if isinstance(result, bytes) else compile_output(model.output)(result)
         return msgspec.json.decode(body) if body else None
 

@@ -271,7 +271,7 @@ async def _count_once(api: AwsApiHarness) -> None:
 
 
 def test_every_operation_is_measured() -> None:
-    served = set(operations(cast("StageManager", MagicMock()), page_token_secret=bytes(32)))
+    served = set(operations(cast("StageManager", MagicMock()), MagicMock(), page_token_secret=bytes(32)))
     assert {name for name in served if "Composition" not in name} == {name for name, _ in _calls()}
 
 

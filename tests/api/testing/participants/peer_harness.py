@@ -13,6 +13,8 @@ from stagebook.api.testing.participants.participant_routes import ParticipantRou
 from stagebook.api.testing.participants.peer_services import PeerServices
 from stagebook.api.testing.testing_access import LoopbackAccess
 from stagebook.book.sqlite.open_readers import open_event_log
+from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.sqlite.sqlite_pages import SqlitePages
 from stagebook.manager.controlled.keys_of_tests import KeysOfTests
 from stagebook.manager.resources.public_key_service import KeyRing
 from stagebook.manager.stage_manager import StageManager
@@ -38,6 +40,7 @@ class PeerHarness:
     """The routes, and the manager behind them."""
 
     manager: StageManager
+    book: SqliteBook
     services: PeerServices
     api: RouteApi
     clock: SettableClock
@@ -146,12 +149,18 @@ async def running_peers(folder: Path, *, limits: Limits = STRICT) -> AsyncIterat
     await manager.start()
     log = open_event_log(path)
     services = PeerServices(
-        manager=manager, engine=engine, recorder=recorder, log=log, keys=keys, randomness=randomness
+        manager=manager,
+        pages=SqlitePages(book),
+        engine=engine,
+        recorder=recorder,
+        log=log,
+        keys=keys,
+        randomness=randomness,
     )
     routes = [*ParticipantRoutes(services).routes(), *EncoderRoutes(services).routes()]
     api = RouteApi(prefix="/testing/v1/", routes=routes, access=LoopbackAccess())
     try:
-        yield PeerHarness(manager=manager, services=services, api=api, clock=clock)
+        yield PeerHarness(manager=manager, book=book, services=services, api=api, clock=clock)
     finally:
         log.close()
         await manager.stop_watching()

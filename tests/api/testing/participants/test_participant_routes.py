@@ -111,7 +111,7 @@ async def test_a_revoked_connection_token_ends_its_participants(peers: PeerHarne
 
 async def test_a_participant_shows_its_client(peers: PeerHarness, stage_arn: str) -> None:
     ann = await peers.participant(stage_arn, "join", client={"browserName": "Google Chrome", "osName": "Windows"})
-    record = peers.manager.book.get_participant(stage_arn, ann.document["sessionId"], ann.participant_id)
+    record = peers.book.get_participant(stage_arn, ann.document["sessionId"], ann.participant_id)
     assert record is not None
     assert (record.client.browser_name, record.client.os_name) == ("Google Chrome", "Windows")
 
@@ -139,7 +139,7 @@ async def test_a_token_of_the_aws_api_cannot_be_exchanged(peers: PeerHarness, st
 
 async def test_the_keys_of_participants_are_in_no_list(peers: PeerHarness, stage_arn: str) -> None:
     await peers.participant(stage_arn, "join")
-    assert peers.manager.book.count_resources(stage_arn.split(":")[4], "public-key") == 0
+    assert peers.book.count_resources(stage_arn.split(":")[4], "public-key") == 0
 
 
 async def test_a_deleted_participant_has_left(peers: PeerHarness, stage_arn: str) -> None:
@@ -172,7 +172,7 @@ async def test_a_quota_is_reached_for_this_attempt_only(peers: PeerHarness, stag
     for action in ("fail-join", "fail-publish"):
         (name,) = await ann.do(action, errorCode="QUOTA_EXCEEDED")
         assert name == f"{action.removeprefix('fail-').upper()}_ERROR QUOTA_EXCEEDED"
-    page = peers.manager.book.list_participants(
+    page = peers.book.list_participants(
         stage_arn, ann.document["sessionId"], where=ParticipantFilter(), after=None, limit=10
     )
     assert [(record.participant_id, record.first_join_ms) for record in page.items] == [(ann.participant_id, None)]

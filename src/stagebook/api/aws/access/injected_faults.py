@@ -4,7 +4,6 @@ A fault is taken where the call rate is checked: after authentication, before va
 server itself raises there or later, so a client cannot tell the difference.
 """
 
-import inspect
 from functools import partial
 
 import msgspec
@@ -48,16 +47,15 @@ class InjectedFaults:
 
     async def _delay(self, handle: Handler, seconds: float, call: Call) -> Result:
         try:
-            result = handle(call)
-            return await result if inspect.isawaitable(result) else result
+            return await handle(call)
         finally:
             await self._table.delay(seconds)
 
 
-def _deny(route: OperationRoute, operation: Operation, principal: Principal, call: Call) -> Result:
+async def _deny(route: OperationRoute, operation: Operation, principal: Principal, call: Call) -> Result:
     resource = call.request.get(operation.resource_member) if operation.resource_member else None
     raise principal.denied(route.action, resource or principal.all_resources(route.name))
 
 
-def _fail(_call: Call) -> Result:
+async def _fail(_call: Call) -> Result:
     raise internal_error()

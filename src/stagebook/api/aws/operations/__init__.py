@@ -1,6 +1,6 @@
 """The operations of the AWS API, one module per kind of resource.
 
-A handler takes the validated request, calls the stage manager (writes) or the book (reads), and returns the output as a
+A handler takes the validated request, calls the stage manager (writes) or reads the book, and returns the output as a
 mapping with the member names of the service model. Only ListParticipantEvents, the hot path, encodes its own body.
 """
 
@@ -19,29 +19,32 @@ from stagebook.api.aws.operations.stages import StageOperations
 from stagebook.api.aws.operations.storage_configurations import StorageConfigurationOperations
 from stagebook.api.aws.operations.tags import TagOperations
 from stagebook.api.aws.page_token import PageTokens
+from stagebook.book.book_pages import BookPages
 from stagebook.manager.stage_manager import StageManager
 
 
-def operations(manager: StageManager, *, page_token_secret: bytes, oldest_first: bool = False) -> dict[str, Operation]:
-    """Return every operation that Stagebook implements, by name.
+def operations(
+    manager: StageManager, pages: BookPages, *, page_token_secret: bytes, oldest_first: bool = False
+) -> dict[str, Operation]:
+    """Return every operation that Stagebook implements, by name. `pages` reads the book of the manager.
 
     `page_token_secret` is the key of the page tokens, up to 64 bytes; a token is valid as long as the secret is the
     same. `oldest_first` reverses the order of ListParticipantEvents.
     """
     page_tokens = PageTokens(secret=page_token_secret)
     implemented = (
-        *StageOperations(manager, page_tokens).operations(),
+        *StageOperations(manager, pages, page_tokens).operations(),
         *ParticipantTokenOperations(manager).operations(),
-        *StageSessionOperations(manager.book, page_tokens).operations(),
-        *ParticipantOperations(manager, page_tokens).operations(),
-        *ParticipantEventOperations(manager.book, page_tokens, oldest_first=oldest_first).operations(),
-        *PublicKeyOperations(manager, page_tokens).operations(),
+        *StageSessionOperations(pages, page_tokens).operations(),
+        *ParticipantOperations(manager, pages, page_tokens).operations(),
+        *ParticipantEventOperations(pages, page_tokens, oldest_first=oldest_first).operations(),
+        *PublicKeyOperations(manager, pages, page_tokens).operations(),
         *ConnectionTokenOperations(manager).operations(),
         *IngestConfigurationOperations(manager, page_tokens).operations(),
-        *EncoderConfigurationOperations(manager, page_tokens).operations(),
-        *StorageConfigurationOperations(manager, page_tokens).operations(),
-        *CompositionOperations(manager, page_tokens).operations(),
-        *ReplicationOperations(manager, page_tokens).operations(),
-        *TagOperations(manager).operations(),
+        *EncoderConfigurationOperations(manager, pages, page_tokens).operations(),
+        *StorageConfigurationOperations(manager, pages, page_tokens).operations(),
+        *CompositionOperations(manager, pages, page_tokens).operations(),
+        *ReplicationOperations(manager, pages, page_tokens).operations(),
+        *TagOperations(manager, pages).operations(),
     )
     return {operation.name: operation for operation in implemented}

@@ -4,6 +4,7 @@ from typing import Any
 
 from stagebook.api.aws.operation import Call, Operation, Result
 from stagebook.api.aws.page_token import PageTokens, page_size
+from stagebook.book.book_pages import BookPages
 from stagebook.book.composition_reader import CompositionFilter
 from stagebook.manager.compositions.composition_requests import composition_spec
 from stagebook.manager.stage_manager import StageManager
@@ -16,8 +17,9 @@ _DEFAULT_PAGE_SIZE = 100
 class CompositionOperations:
     """The operations on compositions. One that has ended is shown for five minutes."""
 
-    def __init__(self, manager: StageManager, page_tokens: PageTokens) -> None:
+    def __init__(self, manager: StageManager, pages: BookPages, page_tokens: PageTokens) -> None:
         self._manager = manager
+        self._pages = pages
         self._page_tokens = page_tokens
 
     def operations(self) -> tuple[Operation, ...]:
@@ -34,15 +36,15 @@ class CompositionOperations:
         spec = composition_spec(call.caller.account_id, call.request)
         return {"composition": _show(await self._manager.compositions.start(spec))}
 
-    def get(self, call: Call) -> Result:
+    async def get(self, call: Call) -> Result:
         """Return one composition; ResourceNotFoundError when it does not exist, or ended five minutes ago."""
         arn = call.request["arn"]
-        composition = self._manager.book.compositions.find(arn)
+        composition = await self._pages.compositions.find(arn)
         if composition is None or not composition.is_shown(self._manager.now().wall_ms):
             raise ResourceNotFoundError(kind="composition", name=arn)
         return {"composition": _show(composition)}
 
-    def list(self, call: Call) -> Result:
+    async def list(self, call: Call) -> Result:
         """Return summaries of the account's compositions, newest first. Both filters may be given."""
         where = CompositionFilter(
             account_id=call.caller.account_id,
@@ -50,7 +52,7 @@ class CompositionOperations:
             configuration_arn=call.request.get("filterByEncoderConfigurationArn"),
             ended_after_ms=self._manager.now().wall_ms - KEPT_MS,
         )
-        page = self._manager.book.compositions.page(
+        page = await self._pages.compositions.page(
             where,
             after=self._page_tokens.open("ListCompositions", call),
             limit=page_size(call, default=_DEFAULT_PAGE_SIZE),

@@ -6,6 +6,7 @@ from typing import Any
 
 from stagebook.api.aws.operation import Call, Operation, Result
 from stagebook.api.aws.page_token import PageTokens, page_size
+from stagebook.book.book_pages import BookPages
 from stagebook.manager.stage_manager import StageManager
 from stagebook.stage.arns import ENCODER_CONFIGURATION
 from stagebook.stage.errors import ResourceNotFoundError
@@ -19,8 +20,9 @@ _DEFAULT_VIDEO: Mapping[str, Any] = {"width": 1_280, "height": 720, "framerate":
 class EncoderConfigurationOperations:
     """The operations on encoder configurations."""
 
-    def __init__(self, manager: StageManager, page_tokens: PageTokens) -> None:
+    def __init__(self, manager: StageManager, pages: BookPages, page_tokens: PageTokens) -> None:
         self._manager = manager
+        self._pages = pages
         self._page_tokens = page_tokens
 
     def operations(self) -> tuple[Operation, ...]:
@@ -47,17 +49,17 @@ class EncoderConfigurationOperations:
         )
         return {"encoderConfiguration": _show(configuration)}
 
-    def get(self, call: Call) -> Result:
+    async def get(self, call: Call) -> Result:
         """Return one configuration; ResourceNotFoundError when it does not exist."""
         arn = call.request["arn"]
-        configuration = self._manager.book.get_resource(arn)
+        configuration = await self._pages.get_resource(arn)
         if not isinstance(configuration, EncoderConfiguration):
             raise ResourceNotFoundError(kind="encoder configuration", name=arn)
         return {"encoderConfiguration": _show(configuration)}
 
-    def list(self, call: Call) -> Result:
+    async def list(self, call: Call) -> Result:
         """Return summaries of the account's configurations, in order of creation."""
-        page = self._manager.book.list_resources(
+        page = await self._pages.list_resources(
             call.caller.account_id,
             ENCODER_CONFIGURATION,
             after=self._page_tokens.open("ListEncoderConfigurations", call),

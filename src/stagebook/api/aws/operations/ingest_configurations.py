@@ -48,12 +48,12 @@ class IngestConfigurationOperations:
         configuration = await self._manager.ingest_configurations.create(account_id=call.caller.account_id, spec=spec)
         return {"ingestConfiguration": self._show(configuration)}
 
-    def get(self, call: Call) -> Result:
+    async def get(self, call: Call) -> Result:
         """Return one configuration with its stream keys; ResourceNotFoundError when it does not exist."""
         configuration = self._manager.ingest_configurations.get(call.request["arn"])
         return {"ingestConfiguration": self._show(configuration)}
 
-    def list(self, call: Call) -> Result:
+    async def list(self, call: Call) -> Result:
         """Return summaries, without stream keys, of the account's matching configurations, in order of creation."""
         page = self._manager.ingest_configurations.page(
             call.caller.account_id,

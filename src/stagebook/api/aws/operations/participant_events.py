@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from stagebook.api.aws.operation import Call, Operation, Result
 from stagebook.api.aws.operations.event_page import encode_event_page
 from stagebook.api.aws.page_token import PageTokens, page_size
-from stagebook.book.store import BookReader, EventRow
+from stagebook.book.book_pages import BookPages
+from stagebook.book.store import EventRow
 
 
 class ParticipantEventOperations:
     """The operation on participant events. AWS returns the newest event first; `oldest_first` reverses that."""
 
-    def __init__(self, book: BookReader, page_tokens: PageTokens, *, oldest_first: bool) -> None:
-        self._book = book
+    def __init__(self, pages: BookPages, page_tokens: PageTokens, *, oldest_first: bool) -> None:
+        self._pages = pages
         self._page_tokens = page_tokens
         self._oldest_first = oldest_first
 
@@ -23,12 +24,12 @@ class ParticipantEventOperations:
         """Return the operation on this kind of resource."""
         return (Operation(name="ListParticipantEvents", handle=self.list, resource_member="stageArn"),)
 
-    def list(self, call: Call) -> Result:
+    async def list(self, call: Call) -> Result:
         """Return the events of one participant in one session; none for an unknown stage, session or participant."""
         request = call.request
         participant_id = request["participantId"]
         size = page_size(call)
-        rows: Sequence[EventRow] = self._book.page_events(
+        rows: Sequence[EventRow] = await self._pages.page_events(
             request["stageArn"],
             request["sessionId"],
             participant_id,

@@ -4,6 +4,7 @@ from typing import Any
 
 from stagebook.api.aws.operation import Call, Operation, Result
 from stagebook.api.aws.page_token import PageTokens, page_size
+from stagebook.book.book_pages import BookPages
 from stagebook.manager.stage_manager import StageManager
 from stagebook.stage.resources import Replica
 
@@ -11,8 +12,9 @@ from stagebook.stage.resources import Replica
 class ReplicationOperations:
     """The operations on replications. To start or stop one, the caller's policy must allow it on both stages."""
 
-    def __init__(self, manager: StageManager, page_tokens: PageTokens) -> None:
+    def __init__(self, manager: StageManager, pages: BookPages, page_tokens: PageTokens) -> None:
         self._manager = manager
+        self._pages = pages
         self._page_tokens = page_tokens
 
     def operations(self) -> tuple[Operation, ...]:
@@ -55,10 +57,10 @@ class ReplicationOperations:
         )
         return {}
 
-    def list(self, call: Call) -> Result:
+    async def list(self, call: Call) -> Result:
         """Return a participant's replications, ended ones included, newest first; none for an unknown participant."""
         request = call.request
-        page = self._manager.book.list_replicas(
+        page = await self._pages.list_replicas(
             request["sourceStageArn"],
             request["participantId"],
             after=self._page_tokens.open("ListParticipantReplicas", call),

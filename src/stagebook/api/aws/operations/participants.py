@@ -5,6 +5,7 @@ from typing import Any
 
 from stagebook.api.aws.operation import Call, Operation, Result
 from stagebook.api.aws.page_token import PageTokens, page_size
+from stagebook.book.book_pages import BookPages
 from stagebook.book.store import ParticipantFilter
 from stagebook.manager.stage_manager import StageManager
 from stagebook.stage.errors import InvalidInputError, ResourceNotFoundError
@@ -16,8 +17,9 @@ _FILTERS = ("filterByUserId", "filterByPublished", "filterByState", "filterByRec
 class ParticipantOperations:
     """The operations on participants."""
 
-    def __init__(self, manager: StageManager, page_tokens: PageTokens) -> None:
+    def __init__(self, manager: StageManager, pages: BookPages, page_tokens: PageTokens) -> None:
         self._manager = manager
+        self._pages = pages
         self._page_tokens = page_tokens
 
     def operations(self) -> tuple[Operation, ...]:
@@ -28,12 +30,12 @@ class ParticipantOperations:
             Operation(name="DisconnectParticipant", handle=self.disconnect, resource_member="stageArn"),
         )
 
-    def list(self, call: Call) -> Result:
+    async def list(self, call: Call) -> Result:
         """Return summaries of a session's participants, newest first; none for an unknown stage or session."""
         request = call.request
         where = _filter(request)
         after = self._page_tokens.open("ListParticipants", call)
-        page = self._manager.book.list_participants(
+        page = await self._pages.list_participants(
             request["stageArn"], request["sessionId"], where=where, after=after, limit=page_size(call)
         )
         return {
@@ -41,11 +43,11 @@ class ParticipantOperations:
             "nextToken": self._page_tokens.seal("ListParticipants", call, page.next_position),
         }
 
-    def get(self, call: Call) -> Result:
+    async def get(self, call: Call) -> Result:
         """Return one participant; ResourceNotFoundError when it is not in that session."""
         request = call.request
         participant_id = request["participantId"]
-        participant = self._manager.book.get_participant(request["stageArn"], request["sessionId"], participant_id)
+        participant = await self._pages.get_participant(request["stageArn"], request["sessionId"], participant_id)
         if participant is None:
             raise ResourceNotFoundError(kind="participant", name=participant_id)
         return {"participant": _show_participant(participant)}

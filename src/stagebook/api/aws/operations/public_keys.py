@@ -4,6 +4,7 @@ from typing import Any
 
 from stagebook.api.aws.operation import Call, Operation, Result
 from stagebook.api.aws.page_token import PageTokens, page_size
+from stagebook.book.book_pages import BookPages
 from stagebook.manager.stage_manager import StageManager
 from stagebook.stage.arns import PUBLIC_KEY
 from stagebook.stage.errors import ResourceNotFoundError
@@ -13,8 +14,9 @@ from stagebook.stage.resources import PublicKey, Resource
 class PublicKeyOperations:
     """The operations on public keys, which verify tokens that applications sign themselves."""
 
-    def __init__(self, manager: StageManager, page_tokens: PageTokens) -> None:
+    def __init__(self, manager: StageManager, pages: BookPages, page_tokens: PageTokens) -> None:
         self._manager = manager
+        self._pages = pages
         self._page_tokens = page_tokens
 
     def operations(self) -> tuple[Operation, ...]:
@@ -37,17 +39,17 @@ class PublicKeyOperations:
         )
         return {"publicKey": _show(key)}
 
-    def get(self, call: Call) -> Result:
+    async def get(self, call: Call) -> Result:
         """Return one key; ResourceNotFoundError when it does not exist."""
         arn = call.request["arn"]
-        key = self._manager.book.get_resource(arn)
+        key = await self._pages.get_resource(arn)
         if not isinstance(key, PublicKey):
             raise ResourceNotFoundError(kind="public key", name=arn)
         return {"publicKey": _show(key)}
 
-    def list(self, call: Call) -> Result:
+    async def list(self, call: Call) -> Result:
         """Return summaries of the account's keys, in order of import."""
-        page = self._manager.book.list_resources(
+        page = await self._pages.list_resources(
             call.caller.account_id,
             PUBLIC_KEY,
             after=self._page_tokens.open("ListPublicKeys", call),

@@ -4,7 +4,7 @@ from typing import Any
 
 from stagebook.api.aws.operation import Call, Operation, Result
 from stagebook.api.aws.page_token import PageTokens, page_size
-from stagebook.book.store import BookReader
+from stagebook.book.book_pages import BookPages
 from stagebook.stage.errors import ResourceNotFoundError
 from stagebook.stage.resources import StageSession
 
@@ -12,8 +12,8 @@ from stagebook.stage.resources import StageSession
 class StageSessionOperations:
     """The operations on stage sessions. Sessions start and end with the participants, not by an operation."""
 
-    def __init__(self, book: BookReader, page_tokens: PageTokens) -> None:
-        self._book = book
+    def __init__(self, pages: BookPages, page_tokens: PageTokens) -> None:
+        self._pages = pages
         self._page_tokens = page_tokens
 
     def operations(self) -> tuple[Operation, ...]:
@@ -23,9 +23,9 @@ class StageSessionOperations:
             Operation(name="GetStageSession", handle=self.get, resource_member="stageArn"),
         )
 
-    def list(self, call: Call) -> Result:
+    async def list(self, call: Call) -> Result:
         """Return a stage's sessions, newest first; none for an unknown stage, for which the model has no error."""
-        page = self._book.list_sessions(
+        page = await self._pages.list_sessions(
             call.request["stageArn"],
             after=self._page_tokens.open("ListStageSessions", call),
             limit=page_size(call),
@@ -35,10 +35,10 @@ class StageSessionOperations:
             "nextToken": self._page_tokens.seal("ListStageSessions", call, page.next_position),
         }
 
-    def get(self, call: Call) -> Result:
+    async def get(self, call: Call) -> Result:
         """Return one session; ResourceNotFoundError when it does not exist."""
         session_id = call.request["sessionId"]
-        session = self._book.get_session(call.request["stageArn"], session_id)
+        session = await self._pages.get_session(call.request["stageArn"], session_id)
         if session is None:
             raise ResourceNotFoundError(kind="stage session", name=session_id)
         return {"stageSession": _show_session(session)}

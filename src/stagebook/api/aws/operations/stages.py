@@ -5,6 +5,7 @@ from typing import Any
 from stagebook.api.aws.operation import Call, Operation, Result
 from stagebook.api.aws.operations.participant_tokens import show_token, token_spec
 from stagebook.api.aws.page_token import PageTokens, page_size
+from stagebook.book.book_pages import BookPages
 from stagebook.manager.stage_manager import StageManager
 from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.stage.errors import ResourceNotFoundError
@@ -15,8 +16,9 @@ from stagebook.stage.resources import Stage
 class StageOperations:
     """The operations on stages."""
 
-    def __init__(self, manager: StageManager, page_tokens: PageTokens) -> None:
+    def __init__(self, manager: StageManager, pages: BookPages, page_tokens: PageTokens) -> None:
         self._manager = manager
+        self._pages = pages
         self._page_tokens = page_tokens
 
     def operations(self) -> tuple[Operation, ...]:
@@ -44,17 +46,17 @@ class StageOperations:
             "participantTokens": [show_token(token) for token in tokens],
         }
 
-    def get(self, call: Call) -> Result:
+    async def get(self, call: Call) -> Result:
         """Return one stage; ResourceNotFoundError when it does not exist."""
         arn = call.request["arn"]
-        stage = self._manager.book.get_stage(arn)
+        stage = await self._pages.get_stage(arn)
         if stage is None:
             raise ResourceNotFoundError(kind="stage", name=arn)
         return {"stage": show_stage(stage, self._manager.endpoints)}
 
-    def list(self, call: Call) -> Result:
+    async def list(self, call: Call) -> Result:
         """Return summaries of the account's stages, in order of creation."""
-        page = self._manager.book.list_stages(
+        page = await self._pages.list_stages(
             call.caller.account_id, after=self._page_tokens.open("ListStages", call), limit=page_size(call)
         )
         return {

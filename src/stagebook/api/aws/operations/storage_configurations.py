@@ -5,6 +5,7 @@ from typing import Any
 
 from stagebook.api.aws.operation import Call, Operation, Result
 from stagebook.api.aws.page_token import PageTokens, page_size
+from stagebook.book.book_pages import BookPages
 from stagebook.manager.stage_manager import StageManager
 from stagebook.stage.arns import STORAGE_CONFIGURATION
 from stagebook.stage.errors import ResourceNotFoundError
@@ -16,8 +17,9 @@ _MAXIMUM_PAGE_SIZE = 100
 class StorageConfigurationOperations:
     """The operations on storage configurations."""
 
-    def __init__(self, manager: StageManager, page_tokens: PageTokens) -> None:
+    def __init__(self, manager: StageManager, pages: BookPages, page_tokens: PageTokens) -> None:
         self._manager = manager
+        self._pages = pages
         self._page_tokens = page_tokens
 
     def operations(self) -> tuple[Operation, ...]:
@@ -40,21 +42,21 @@ class StorageConfigurationOperations:
         )
         return {"storageConfiguration": _show(configuration)}
 
-    def get(self, call: Call) -> Result:
+    async def get(self, call: Call) -> Result:
         """Return one configuration; ResourceNotFoundError when it does not exist."""
         arn = call.request["arn"]
-        configuration = self._manager.book.get_resource(arn)
+        configuration = await self._pages.get_resource(arn)
         if not isinstance(configuration, StorageConfiguration):
             raise ResourceNotFoundError(kind="storage configuration", name=arn)
         return {"storageConfiguration": _show(configuration)}
 
-    def list(self, call: Call) -> Result:
+    async def list(self, call: Call) -> Result:
         """Return the account's configurations, in order of creation.
 
         The default page size is the account's quota, at most 100 (API reference, ListStorageConfigurations).
         """
         default = min(self._manager.limits.storage_configurations, _MAXIMUM_PAGE_SIZE)
-        page = self._manager.book.list_resources(
+        page = await self._pages.list_resources(
             call.caller.account_id,
             STORAGE_CONFIGURATION,
             after=self._page_tokens.open("ListStorageConfigurations", call),

@@ -1,6 +1,7 @@
 """TagResource, UntagResource, ListTagsForResource (API reference, those pages; AWS General Reference, tagging)."""
 
 from stagebook.api.aws.operation import Call, Operation, Result
+from stagebook.book.book_pages import BookPages
 from stagebook.manager.stage_manager import StageManager
 from stagebook.stage.composition.composition import Composition
 from stagebook.stage.errors import ResourceNotFoundError
@@ -9,8 +10,9 @@ from stagebook.stage.errors import ResourceNotFoundError
 class TagOperations:
     """The operations on the tags of resources of every kind."""
 
-    def __init__(self, manager: StageManager) -> None:
+    def __init__(self, manager: StageManager, pages: BookPages) -> None:
         self._manager = manager
+        self._pages = pages
 
     def operations(self) -> tuple[Operation, ...]:
         """Return the operations on this kind of resource."""
@@ -30,16 +32,17 @@ class TagOperations:
         await self._manager.tags.remove(arn=call.request["resourceArn"], keys=call.request["tagKeys"])
         return {}
 
-    def list(self, call: Call) -> Result:
+    async def list(self, call: Call) -> Result:
         """Return a resource's tags; ResourceNotFoundError when it does not exist."""
         arn = call.request["resourceArn"]
-        book = self._manager.book
-        resource = book.get_resource(arn) or book.get_stage(arn) or self._composition(arn)
+        resource = (
+            await self._pages.get_resource(arn) or await self._pages.get_stage(arn) or await self._composition(arn)
+        )
         if resource is None:
             raise ResourceNotFoundError(kind="resource", name=arn)
         return {"tags": resource.tags}
 
-    def _composition(self, arn: str) -> Composition | None:
-        composition = self._manager.book.compositions.find(arn)
+    async def _composition(self, arn: str) -> Composition | None:
+        composition = await self._pages.compositions.find(arn)
         is_shown = composition is not None and composition.is_shown(self._manager.now().wall_ms)
         return composition if is_shown else None

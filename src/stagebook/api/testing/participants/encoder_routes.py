@@ -86,7 +86,7 @@ class EncoderRoutes:
             encoder = self._encoders.get(call.path["id"])
             events = await self._act(encoder, lambda: take(encoder, call.body))
             require_event(call.body, events)
-            return json_response(_document(call.path["id"], encoder, events))
+            return json_response(await _document(call.path["id"], encoder, events))
 
         return ApiRoute(
             method="POST",
@@ -116,10 +116,10 @@ class EncoderRoutes:
             stream_key=stream_key,
             is_secure=body.protocol is IngestProtocol.RTMPS,
         )
-        return json_response(_document(self._encoders.add(encoder), encoder), status=201)
+        return json_response(await _document(self._encoders.add(encoder), encoder), status=201)
 
     async def _configure(self, body: NewEncoder, stage_arn: str) -> IngestConfiguration:
-        if self._services.manager.book.get_stage(stage_arn) is None:
+        if await self._services.pages.get_stage(stage_arn) is None:
             raise ResourceNotFoundError(kind="stage", name=stage_arn)
         insecure = body.protocol is IngestProtocol.RTMP if body.insecure_ingest is None else body.insecure_ingest
         spec = IngestSpec(
@@ -134,12 +134,12 @@ class EncoderRoutes:
         )
 
     async def _get(self, call: ApiCall) -> ApiResponse:
-        return json_response(_document(call.path["id"], self._encoders.get(call.path["id"])))
+        return json_response(await _document(call.path["id"], self._encoders.get(call.path["id"])))
 
     async def _events(self, call: ApiCall) -> ApiResponse:
         encoder = self._encoders.get(call.path["id"])
         configuration = encoder.configuration()
-        events = encoder.recorded.newest_events(configuration.stage_arn, _participant_ids(encoder, configuration))
+        events = await encoder.recorded.newest_events(configuration.stage_arn, _participant_ids(encoder, configuration))
         return json_response(PeerEventsDocument(events=events))
 
     async def _delete(self, call: ApiCall) -> ApiResponse:
@@ -170,9 +170,10 @@ def _participant_ids(encoder: SimulatedEncoder, configuration: IngestConfigurati
     return tuple(dict.fromkeys((encoder.participant_id(configuration), configuration.participant_id)))
 
 
-def _document(name: str, encoder: SimulatedEncoder, events: tuple[EventDocument, ...] = ()) -> EncoderDocument:
+async def _document(name: str, encoder: SimulatedEncoder, events: tuple[EventDocument, ...] = ()) -> EncoderDocument:
     configuration = encoder.configuration()
     participant_id, is_publishing = encoder.participant_id(configuration), encoder.is_publishing
+    left_cause = None if is_publishing else await encoder.recorded.left_cause(configuration.stage_arn, participant_id)
     return EncoderDocument(
         id=name,
         participant_id=participant_id,
@@ -182,7 +183,7 @@ def _document(name: str, encoder: SimulatedEncoder, events: tuple[EventDocument,
         state=ParticipantState.CONNECTED if is_publishing else ParticipantState.DISCONNECTED,
         is_publishing=is_publishing,
         session_id=encoder.recorded.session_id,
-        left_cause=None if is_publishing else encoder.recorded.left_cause(configuration.stage_arn, participant_id),
+        left_cause=left_cause,
         events=events,
         stream_key=encoder.stream_key,
         ingest_configuration_arn=configuration.arn,

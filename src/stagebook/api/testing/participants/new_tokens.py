@@ -15,7 +15,7 @@ from stagebook.stage.ids import new_participant_id
 from stagebook.stage.resources import Capability
 
 
-def new_token(services: PeerServices, body: NewParticipant) -> str:
+async def new_token(services: PeerServices, body: NewParticipant) -> str:
     """Return the token of a new participant: the one that the body has, or a new one.
 
     Raises ApiRefusedError 400, ResourceNotFoundError and InvalidInputError.
@@ -27,7 +27,7 @@ def new_token(services: PeerServices, body: NewParticipant) -> str:
         return body.token
     if body.stage_arn is None:
         raise bad_request("stageArn: is required without a token")
-    if services.manager.book.get_stage(body.stage_arn) is None:
+    if await services.pages.get_stage(body.stage_arn) is None:
         raise ResourceNotFoundError(kind="stage", name=body.stage_arn)
     services.manager.tokens.check(TokenSpec(attributes=body.attributes))
     claims = Claims(

@@ -91,7 +91,7 @@ class ParticipantRoutes:
             participant = self._participants.get(call.path["id"])
             events = await self._act(participant, lambda: take(participant, call.body))
             require_event(call.body, events)
-            return json_response(self._document(call.path["id"], participant, events))
+            return json_response(await self._document(call.path["id"], participant, events))
 
         return ApiRoute(
             method="POST",
@@ -105,7 +105,7 @@ class ParticipantRoutes:
 
     async def _create(self, call: ApiCall) -> ApiResponse:
         body: NewParticipant = call.body
-        token = new_token(self._services, body)
+        token = await new_token(self._services, body)
         with refusals_as_conflicts():
             claims = self._services.manager.participants.identify(token)
         participant = SimulatedParticipant(
@@ -115,15 +115,15 @@ class ParticipantRoutes:
             client=client_of(body.client),
             connection_token=body.connection_token,
         )
-        return json_response(self._document(self._participants.add(participant), participant), status=201)
+        return json_response(await self._document(self._participants.add(participant), participant), status=201)
 
     async def _get(self, call: ApiCall) -> ApiResponse:
-        return json_response(self._document(call.path["id"], self._participants.get(call.path["id"])))
+        return json_response(await self._document(call.path["id"], self._participants.get(call.path["id"])))
 
     async def _events(self, call: ApiCall) -> ApiResponse:
         participant = self._participants.get(call.path["id"])
         claims = participant.claims
-        events = participant.recorded.newest_events(claims.stage_arn, (claims.participant_id,))
+        events = await participant.recorded.newest_events(claims.stage_arn, (claims.participant_id,))
         return json_response(PeerEventsDocument(events=events))
 
     async def _delete(self, call: ApiCall) -> ApiResponse:
@@ -145,7 +145,7 @@ class ParticipantRoutes:
                 )
 
     @staticmethod
-    def _document(
+    async def _document(
         name: str, participant: SimulatedParticipant, events: tuple[EventDocument, ...] = ()
     ) -> ParticipantDocument:
         claims, is_on_stage = participant.claims, participant.is_on_stage
@@ -160,7 +160,7 @@ class ParticipantRoutes:
             session_id=participant.recorded.session_id,
             left_cause=None
             if is_on_stage
-            else participant.recorded.left_cause(claims.stage_arn, claims.participant_id),
+            else await participant.recorded.left_cause(claims.stage_arn, claims.participant_id),
             events=events,
             token=participant.token,
             expiration_time=iso8601(claims.expires_at_seconds * 1_000),

@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from stagebook.api.routes.api_problems import ApiProblemCode, ApiRefusedError
+from stagebook.book.book_pages import BookPages
 from stagebook.book.event_log import LoggedEvent
 from stagebook.manager.controlled.keys_of_tests import KeysOfTests
 from stagebook.manager.stage_manager import StageManager
@@ -32,6 +33,7 @@ class PeerServices(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of a server with `--testing` that its simulated participants and encoders use."""
 
     manager: StageManager
+    pages: BookPages
     engine: SimulatedEngine
     recorder: SimulatedRecorder
     log: EventsBySequence
