@@ -27,7 +27,7 @@ from stagebook.book.sqlite.retention.retention_run import RetentionRun
 from stagebook.book.sqlite.writer import CLOSED, BookWriter, CommitObserver
 from stagebook.book.store import BookBusyError, BookFailedError, RetentionStep, Submission
 from stagebook.book.tables.change_rows import ChangeTranslator
-from stagebook.book.tables.row_keys import RowKeys
+from stagebook.book.tables.stored_row_keys import StoredRowKeys
 from stagebook.book.tables.stream_key_seal import ReadSecret, StreamKeySeal
 from stagebook.book.tables.table_reader import TableReader
 from stagebook.latency_histogram import LatencyHistogram
@@ -91,7 +91,7 @@ class SqliteBook(TableReader):
         self._lock = lock
         self._reading = reading
         self._writing = writing
-        self._keys = RowKeys(reading)
+        self._keys = StoredRowKeys(reading)
         self._translator = ChangeTranslator(self._keys, seal=seal, last_sequence=self.last_sequence())
         self._backlog = 0
         self._listeners: list[Callable[[], None]] = []

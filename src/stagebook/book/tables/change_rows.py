@@ -171,11 +171,12 @@ class ChangeTranslator:
         self._put.append((session, change.participant))
         return participant_row(session.session_key, number, change.participant)
 
-    def _recording_row(self, change: PutRecording) -> Row:
+    def _recording_row(self, change: PutRecording, undo: Undo) -> Row:
         session = self._keys.any_session(change.stage_arn, change.session_id)
         number = self._keys.find_number(session, change.participant_id)
         if number is None:
             raise ChangeRefusedError(f"participant {change.participant_id} is not in session {change.session_id}")
+        self._keys.note_recording(change.stage_arn, session, change, undo)
         return (
             session.session_key,
             number,
@@ -232,16 +233,16 @@ class ChangeTranslator:
                     raise ChangeRefusedError(f"stage {change.stage_arn} is deleted")
                 return REVOCATIONS, (known.stage_key, change.participant_id, change.at_ms, change.reason)
             case _:
-                return self._resource_row(change)
+                return self._resource_row(change, undo)
 
-    def _resource_row(self, change: Change) -> tuple[int, Row]:
+    def _resource_row(self, change: Change, undo: Undo) -> tuple[int, Row]:
         match change:
             case PutResource(resource=resource):
                 return RESOURCES, resource_row(self._seal.sealed(resource))
             case DeleteResource():
                 return RESOURCES, (change.arn, "", "", None)
             case PutRecording():
-                return RECORDINGS, self._recording_row(change)
+                return RECORDINGS, self._recording_row(change, undo)
             case PutReplica(replica=replica):
                 return REPLICAS, self._replica_row(replica)
             case RevokeConnectionToken():

@@ -2,10 +2,13 @@
 
 A transaction is checked on the event loop's thread when it is submitted, and committed later by the writer thread. The
 cache therefore describes the book as it will be once every queued transaction is committed. An entry that is not cached
-is read from the file, which is behind the queue; so an entry may be dropped only once its rows are durable.
+is looked up in the store, which is behind the queue; so an entry may be dropped only once its rows are durable.
 
 What is cached is what is open: participants that have left are dropped, and so are the keys of ended sessions. Both can
-be any number while a stage is in use.
+be any number while a stage is in use. There are two kinds of caches:
+
+* `StoredRowKeys` reads an entry that it lacks from the store at once. SQLite is in the same process.
+* `LoadedRowKeys` reads nothing. It holds the keys of whole accounts, and what it lacks is fetched before.
 
 New keys are assigned here. A method that changes the cache appends the reverse steps to `undo`; a refused transaction
 runs them from the last to the first.
@@ -14,27 +17,11 @@ runs them from the last to the first.
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
+from stagebook.book.changes import PutRecording
 from stagebook.book.store import ChangeRefusedError
-from stagebook.book.tables.rows import STATE_CODE
-from stagebook.book.tables.table_connection import TableConnection
-from stagebook.stage.resources import ParticipantState
-
-MAXIMUM_IDLE_STAGES = 4_096
-"""Maximum number of cached stages; above it, those without an open session are dropped when the queue is empty.
-
-Stages with an open session are never dropped: the numbers of their participants exist here before they are in the file.
-"""
-
-LAST_KEYS = """
-SELECT max(last_stage_key, (SELECT coalesce(max(stage_key), 0) FROM stage)),
-    max(last_session_key, (SELECT coalesce(max(session_key), 0) FROM session))
-FROM sequencer
-"""
-"""The largest keys that were ever used: those of deleted rows must not be used again."""
-LAST_COMPOSITION_KEY = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'composition'), 0)"
-"""The largest key that a composition has ever had."""
+from stagebook.book.tables.key_sequence import KeySequence
 
 Undo: TypeAlias = list[Callable[[], object]]
 """The steps that revert a refused transaction. They must be called from the last to the first."""
@@ -43,11 +30,11 @@ Undo: TypeAlias = list[Callable[[], object]]
 class SessionKeys:
     """An open session: its key, and the numbers of its participants by participant id.
 
-    `numbers` has the participants that are connected or not durable. The others are in the file; `last_number` is the
+    `numbers` has the participants that are connected or not durable. The others are in the store; `last_number` is the
     newest number of all.
     """
 
-    __slots__ = ("last_number", "left", "numbers", "session_id", "session_key", "start_ms")
+    __slots__ = ("last_number", "left", "numbers", "recorded", "session_id", "session_key", "start_ms")
 
     def __init__(
         self, *, session_id: str, session_key: int, start_ms: int, numbers: dict[str, int], last_number: int = 0
@@ -59,6 +46,8 @@ class SessionKeys:
         self.last_number = last_number
         self.left: dict[str, int] = {}
         """The cached participants that are not connected, each with the transaction that put it so."""
+        self.recorded: dict[str, int] = {}
+        """How many recordings of a participant are open. Only `LoadedRowKeys` counts them."""
 
 
 class StageKeys:
@@ -76,38 +65,53 @@ class StageKeys:
 
 
 class RowKeys:
-    """The cached stages and sessions. `connection` is a reading connection, used for entries that are not cached.
+    """The cached stages and sessions. `stage_keys`, `session_keys` and `composition_keys` are the keys of new ones.
 
     `submitted` is how many transactions were submitted; the one that is being translated has this number.
     """
 
-    def __init__(self, connection: TableConnection) -> None:
-        self._connection = connection
+    def __init__(
+        self,
+        *,
+        stage_keys: KeySequence,
+        session_keys: KeySequence,
+        composition_keys: KeySequence,
+        stage_count: int = 0,
+    ) -> None:
+        """`stage_count` is the number of stages that exist, without deleted ones."""
         self.submitted = 0
+        self.stage_count = stage_count
+        """The stages that exist, without deleted ones."""
         self._dropping: deque[tuple[int, Callable[[], object]]] = deque()
         """What to drop when a transaction is durable, in the order of the transactions."""
         self._stages: dict[str, StageKeys] = {}
-        self.stage_count: int = self._rows("SELECT count(*) FROM stage WHERE deleted_ms IS NULL")[0][0]
-        """The stages that exist, without deleted ones."""
-        ((self._last_stage_key, self._last_session_key),) = self._rows(LAST_KEYS)
         self._compositions: dict[str, int] = {}
         """The keys of compositions that have not ended, and of those whose end is not durable."""
-        ((self._last_composition_key,),) = self._rows(LAST_COMPOSITION_KEY)
         self._expiring: set[int] = set()
-        """The keys of sessions that are about to be deleted, see `expire`."""
+        """The keys of sessions that are about to be deleted, see `expiring`."""
+        self._new_stage_keys = stage_keys
+        self._new_session_keys = session_keys
+        self._new_composition_keys = composition_keys
+
+    def _look_up_stage(self, stage_arn: str) -> StageKeys | None:
+        """Return a stage that is not cached, also if it is deleted; None if it never existed."""
+
+    def _look_up_session(self, stage: StageKeys, session_id: str) -> int | None:
+        """Return the key of an ended session that is not cached, None if there is none."""
+
+    def _look_up_number(self, session: SessionKeys, participant_id: str) -> int | None:
+        """Return the number of a participant that is not cached, None if it is new."""
+
+    def _look_up_composition(self, arn: str) -> int | None:
+        """Return the key of a composition that is not cached, None if there is none."""
 
     def find_stage(self, stage_arn: str) -> StageKeys | None:
         """Return the stage, also if it is deleted; None if it never existed."""
         stage = self._stages.get(stage_arn)
         if stage is None:
-            rows = self._rows("SELECT stage_key, deleted_ms IS NOT NULL FROM stage WHERE arn = ?", stage_arn)
-            if not rows:
-                return None
-            stage_key, deleted = rows[0]
-            stage = StageKeys(
-                stage_key=stage_key, deleted=bool(deleted), open_session=self._load_open_session(stage_key)
-            )
-            self._stages[stage_arn] = stage
+            stage = self._look_up_stage(stage_arn)
+            if stage is not None:
+                self._stages[stage_arn] = stage
         return stage
 
     def stage(self, stage_arn: str) -> StageKeys:
@@ -127,7 +131,7 @@ class RowKeys:
     def any_session(self, stage_arn: str, session_id: str) -> SessionKeys:
         """Return a session of the stage, open or ended. Raises ChangeRefusedError if there is none.
 
-        The numbers of one that ended a while ago are in the file: it is not cached.
+        The numbers of one that ended a while ago may have to be looked up.
         """
         stage = self.stage(stage_arn)
         session = stage.open_session
@@ -142,9 +146,7 @@ class RowKeys:
         """Return the number of a participant in an open session, None if it is new."""
         number = session.numbers.get(participant_id)
         if number is None and len(session.numbers) < session.last_number:
-            statement = "SELECT number FROM participant WHERE session_key = ? AND participant_id = ?"
-            rows = self._rows(statement, session.session_key, participant_id)
-            number = rows[0][0] if rows else None
+            number = self._look_up_number(session, participant_id)
         return number
 
     def number(self, session: SessionKeys, participant_id: str, undo: Undo) -> int:
@@ -204,9 +206,10 @@ class RowKeys:
 
     def add_stage(self, stage_arn: str, undo: Undo) -> StageKeys:
         """Add a new stage and return its keys."""
-        self._last_stage_key += 1
+        stage_key = self._new_stage_keys.take()
+        undo.append(lambda: self._new_stage_keys.give_back(stage_key))
         self._count_stages(1, undo)
-        stage = StageKeys(stage_key=self._last_stage_key, deleted=False, open_session=None)
+        stage = StageKeys(stage_key=stage_key, deleted=False, open_session=None)
         self._stages[stage_arn] = stage
         undo.append(lambda: self._stages.pop(stage_arn))
         return stage
@@ -237,8 +240,9 @@ class RowKeys:
             raise ChangeRefusedError(f"stage {stage_arn} is deleted or has an open session")
         if self._find_session_key(stage, session_id) is not None:
             raise ChangeRefusedError(f"stage {stage_arn} already had a session {session_id}")
-        self._last_session_key += 1
-        session = SessionKeys(session_id=session_id, session_key=self._last_session_key, start_ms=start_ms, numbers={})
+        session_key = self._new_session_keys.take()
+        undo.append(lambda: self._new_session_keys.give_back(session_key))
+        session = SessionKeys(session_id=session_id, session_key=session_key, start_ms=start_ms, numbers={})
         stage.open_session = session
         stage.session_keys[session_id] = session.session_key
         self._dropping.append((self.submitted, lambda: stage.session_keys.pop(session_id, None)))
@@ -258,9 +262,13 @@ class RowKeys:
         undo.append(lambda: setattr(stage, "open_session", session))
         stage.ended[session_id] = session
         undo.append(lambda: stage.ended.pop(session_id))
-        self._dropping.append((self.submitted, lambda: stage.ended.pop(session_id, None)))
+        self._dropping.append((self.submitted, lambda: self._drop_ended(stage_arn, stage, session)))
         undo.append(self._dropping.pop)
         return stage, session
+
+    def _drop_ended(self, stage_arn: str, stage: StageKeys, session: SessionKeys) -> None:  # noqa: ARG002
+        """Drop a session whose end is durable."""
+        stage.ended.pop(session.session_id, None)
 
     def composition_key(self, arn: str) -> int:
         """Return the key of a composition. Raises ChangeRefusedError if there is none."""
@@ -277,8 +285,8 @@ class RowKeys:
         key = self._find_composition_key(arn)
         if key is None:
             self.stage(stage_arn)
-            key = self._last_composition_key = self._last_composition_key + 1
-            undo.append(lambda: setattr(self, "_last_composition_key", key - 1))
+            new_key = key = self._new_composition_keys.take()
+            undo.append(lambda: self._new_composition_keys.give_back(new_key))
         if arn not in self._compositions:
             self._compositions[arn] = key
             undo.append(lambda: self._compositions.pop(arn))
@@ -289,48 +297,19 @@ class RowKeys:
         self._dropping.append((self.submitted, lambda: self._compositions.pop(arn, None)))
         undo.append(self._dropping.pop)
 
-    def _find_composition_key(self, arn: str) -> int | None:
-        key = self._compositions.get(arn)
-        if key is None:
-            rows = self._rows("SELECT composition_key FROM composition WHERE arn = ?", arn)
-            key = rows[0][0] if rows else None
-        return key
+    def note_recording(self, stage_arn: str, session: SessionKeys, change: PutRecording, undo: Undo) -> None:
+        """Note that the transaction that is being submitted puts a recording of a participant of the session."""
 
     def drop_idle_stages(self) -> None:
-        """Drop stages without an open session if the cache is too large. Call it only while nothing is queued."""
-        if len(self._stages) > MAXIMUM_IDLE_STAGES:
-            self._stages = {arn: stage for arn, stage in self._stages.items() if stage.open_session is not None}
+        """Drop stages that can be looked up again, if there are many. Call it only while nothing is queued."""
+
+    def _find_composition_key(self, arn: str) -> int | None:
+        key = self._compositions.get(arn)
+        return self._look_up_composition(arn) if key is None else key
 
     def _find_session_key(self, stage: StageKeys, session_id: str) -> int | None:
         if stage.open_session is not None and stage.open_session.session_id == session_id:
             return stage.open_session.session_key
         if session_id in stage.session_keys:
             return stage.session_keys[session_id]
-        statement = "SELECT session_key FROM session WHERE stage_key = ? AND session_id = ?"
-        rows = self._rows(statement, stage.stage_key, session_id)
-        return rows[0][0] if rows else None
-
-    def _load_open_session(self, stage_key: int) -> SessionKeys | None:
-        rows = self._rows(
-            "SELECT session_key, session_id, start_ms FROM session WHERE stage_key = ? AND end_ms IS NULL", stage_key
-        )
-        if not rows:
-            return None
-        session_key, session_id, start_ms = rows[0]
-        ((last_number,),) = self._rows("SELECT max(number) FROM participant WHERE session_key = ?", session_key)
-        # Those that are connected: recovery needs them, and could need any number of others.
-        connected = self._rows(
-            "SELECT participant_id, number FROM participant WHERE session_key = ? AND state = ?",
-            session_key,
-            STATE_CODE[ParticipantState.CONNECTED],
-        )
-        return SessionKeys(
-            session_id=session_id,
-            session_key=session_key,
-            start_ms=start_ms,
-            numbers=dict(connected),
-            last_number=last_number or 0,
-        )
-
-    def _rows(self, statement: str, *parameters: str | int) -> list[Any]:
-        return self._connection.rows(statement, parameters)
+        return self._look_up_session(stage, session_id)

@@ -45,7 +45,6 @@ from stagebook.book.tables.compositions.composition_rows import (
     logged_composition_event,
 )
 from stagebook.book.tables.queries import HISTORY_EVENTS, LAST_SEQUENCE
-from stagebook.book.tables.row_keys import LAST_COMPOSITION_KEY, LAST_KEYS
 from stagebook.book.tables.rows import (
     REPLICATION_STATE_CODE,
     Row,
@@ -56,6 +55,7 @@ from stagebook.book.tables.rows import (
     recording_row,
     stage_row,
 )
+from stagebook.book.tables.stored_row_keys import LAST_COMPOSITION_KEY, LAST_KEYS
 from stagebook.book.tables.stream_key_seal import ReadSecret, StreamKeySeal
 from stagebook.book.tables.table_connection import UNDECODABLE
 from stagebook.book.tables.table_event_log import TableEventLog
