@@ -41,6 +41,15 @@ class ClusterSettings(MediaEngineSettings, frozen=True, kw_only=True):
             accepts=lambda value: value is None or _is_database_url(value),
         ),
     ] = None
+    database_readers: Annotated[
+        int,
+        Rule(
+            description="Number of threads that read the PostgreSQL database for Get and List operations, each on a "
+            "connection of its own.",
+            minimum=1,
+            maximum=64,
+        ),
+    ] = 4
     node_name: Annotated[
         str | None,
         Rule(
