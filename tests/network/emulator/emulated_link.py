@@ -7,13 +7,18 @@ seed. They depend on the order of the packets only, so the n-th packet is lost i
 import heapq
 import random
 from collections import deque
+from collections.abc import Sized
 from itertools import count
+from typing import Generic, TypeVar
 
 from tests.network.emulator.link_conditions import OVERHEAD_BYTES, LinkConditions
 from tests.network.emulator.link_counters import LinkMeter
 
+DatagramT = TypeVar("DatagramT", bound=Sized)
+"""What a link carries: bytes, or anything else whose length is that of a datagram."""
 
-class EmulatedLink:
+
+class EmulatedLink(Generic[DatagramT]):
     """Carries datagrams from `send` to `receive`."""
 
     def __init__(self, conditions: LinkConditions, *, seed: int, now: float) -> None:
@@ -22,13 +27,13 @@ class EmulatedLink:
         self._losses = random.Random(f"losses {seed}")
         self._delays = random.Random(f"delays {seed}")
         self._in_burst = False
-        self._queue: deque[tuple[float, bytes]] = deque()
+        self._queue: deque[tuple[float, DatagramT]] = deque()
         """What waits for the bottleneck, with the time of its arrival. The first is being sent."""
         self._queued_bits = 0
         self._remaining_bits = 0.0
         """What is left of the first packet at `_advanced_at`."""
         self._advanced_at = now
-        self._travelling: list[tuple[float, int, bytes]] = []
+        self._travelling: list[tuple[float, int, DatagramT]] = []
         """What has passed the bottleneck: a heap by the time of arrival."""
         self._numbers = count()
         self._latest_arrival = now
@@ -38,7 +43,7 @@ class EmulatedLink:
         self._advance(now)
         self._conditions = conditions
 
-    def send(self, datagram: bytes, now: float) -> None:
+    def send(self, datagram: DatagramT, now: float) -> None:
         """Send a datagram into the link."""
         self._advance(now)
         size = len(datagram) + OVERHEAD_BYTES
@@ -55,7 +60,7 @@ class EmulatedLink:
             if len(self._queue) == 1:
                 self._remaining_bits = 8 * size
 
-    def receive(self, now: float) -> list[bytes]:
+    def receive(self, now: float) -> list[DatagramT]:
         """The datagrams that have arrived, in the order of their arrival."""
         self._advance(now)
         arrived = []
@@ -107,7 +112,7 @@ class EmulatedLink:
         if self._queue:
             self._remaining_bits = 8 * (len(self._queue[0][1]) + OVERHEAD_BYTES)
 
-    def _travel(self, datagram: bytes, now: float) -> None:
+    def _travel(self, datagram: DatagramT, now: float) -> None:
         conditions = self._conditions
         jitter = conditions.jitter_seconds * (2 * self._delays.random() - 1)
         arrival = max(now + conditions.delay_seconds + jitter, self._latest_arrival)

@@ -11,7 +11,8 @@ import select
 import socket
 import sys
 import time
-from typing import Final
+from collections.abc import Collection, Iterator
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -31,61 +32,93 @@ MAX_DATAGRAMS_AT_ONCE: Final = 64
 RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
 
 
+Address: TypeAlias = tuple[str, int]
+
+
+class RoutedDatagram(msgspec.Struct, frozen=True, gc=False):
+    """A datagram from or to one of the peer's addresses."""
+
+    body: bytes
+    peer: Address
+
+    def __len__(self) -> int:
+        """The length of the datagram."""
+        return len(self.body)
+
+
 class UdpRelay:
-    """Two sockets: the peer sends to one, the server is reached from the other. The peer's address may change."""
+    """Carries the datagrams of one peer to a server and back, like a NAT: each address of the peer has a port of its
+    own at the server's side.
+
+    A browser has a socket for each of its networks, and sends connectivity checks from all of them. The answers must
+    return to the socket that asked.
+    """
 
     def __init__(self, command: OpenRelay, now: float) -> None:
         self._host = command.host
         self._server = (command.host, command.port)
-        self._peer: tuple[str, int] | None = None
-        self.to_server = EmulatedLink(command.to_server, seed=2 * command.seed, now=now)
-        self.to_peer = EmulatedLink(command.to_peer, seed=2 * command.seed + 1, now=now)
-        self.peer_socket = _bound(self._host)
-        self.server_socket = _bound(self._host)
+        self.to_server = EmulatedLink[RoutedDatagram](command.to_server, seed=2 * command.seed, now=now)
+        self.to_peer = EmulatedLink[RoutedDatagram](command.to_peer, seed=2 * command.seed + 1, now=now)
+        self._peer_socket = _bound(self._host)
+        self._server_sockets: dict[Address, socket.socket] = {}
+        """By the peer's address."""
 
     @property
     def port(self) -> int:
         """The port for the peer."""
-        port: int = self.peer_socket.getsockname()[1]
+        port: int = self._peer_socket.getsockname()[1]
         return port
 
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """What datagrams come to."""
+        return [self._peer_socket, *self._server_sockets.values()]
+
     def rebind(self) -> None:
-        """Reach the server from another port, like a NAT that has forgotten its mapping. What the server sends to the
-        former port is lost."""
-        self.server_socket.close()
-        self.server_socket = _bound(self._host)
+        """Reach the server from other ports, like a NAT that has forgotten its mappings. What the server sends to the
+        former ports is lost."""
+        for each in self._server_sockets.values():
+            each.close()
+        self._server_sockets = {}
 
     def close(self) -> None:
         """Close the sockets."""
-        self.peer_socket.close()
-        self.server_socket.close()
+        self.rebind()
+        self._peer_socket.close()
 
-    def read(self, readable: socket.socket) -> None:
-        """Read what has come to one of the sockets, and send it into the link."""
-        for _ in range(MAX_DATAGRAMS_AT_ONCE):
-            try:
-                datagram, address = readable.recvfrom(MAX_DATAGRAM_BYTES)
-            except BlockingIOError:
-                return
-            except ConnectionError:  # the other end has closed its socket
-                continue
-            if readable is self.peer_socket:
-                self._peer = address
-                self.to_server.send(datagram, time.monotonic())
-            else:
-                self.to_peer.send(datagram, time.monotonic())
+    def read(self, readable: Collection[object]) -> None:
+        """Read what has come to those of the sockets that are readable, and send it into the links."""
+        if self._peer_socket in readable:
+            for body, peer in _received(self._peer_socket):
+                self.to_server.send(RoutedDatagram(body, peer), time.monotonic())
+        for peer, each in self._server_sockets.items():
+            if each in readable:
+                for body, _ in _received(each):
+                    self.to_peer.send(RoutedDatagram(body, peer), time.monotonic())
 
     def deliver(self, now: float) -> None:
         """Send on what has arrived at the end of the links."""
-        for datagram in self.to_server.receive(now):
-            _send(self.server_socket, datagram, self._server)
-        for datagram in self.to_peer.receive(now):
-            _send(self.peer_socket, datagram, self._peer)
+        for each in self.to_server.receive(now):
+            if each.peer not in self._server_sockets:
+                self._server_sockets[each.peer] = _bound(self._host)
+            _send(self._server_sockets[each.peer], each.body, self._server)
+        for each in self.to_peer.receive(now):
+            _send(self._peer_socket, each.body, each.peer)
 
     def next_arrival(self) -> float | None:
         """The time at which `deliver` should be called again."""
         times = [self.to_server.next_arrival(), self.to_peer.next_arrival()]
         return min((each for each in times if each is not None), default=None)
+
+
+def _received(readable: socket.socket) -> Iterator[tuple[bytes, Address]]:
+    for _ in range(MAX_DATAGRAMS_AT_ONCE):
+        try:
+            yield readable.recvfrom(MAX_DATAGRAM_BYTES)
+        except BlockingIOError:
+            return
+        except ConnectionError:  # the other end has closed its socket
+            continue
 
 
 def _bound(host: str) -> socket.socket:
@@ -96,9 +129,7 @@ def _bound(host: str) -> socket.socket:
     return bound
 
 
-def _send(sender: socket.socket, datagram: bytes, address: tuple[str, int] | None) -> None:
-    if address is None:
-        return
+def _send(sender: socket.socket, datagram: bytes, address: Address) -> None:
     with contextlib.suppress(BlockingIOError, ConnectionError):  # as if it were lost
         sender.sendto(datagram, address)
 
@@ -108,17 +139,16 @@ class RelayProcess:
 
     def __init__(self) -> None:
         self._relays: dict[str, UdpRelay] = {}
-        self._by_socket: dict[socket.socket, UdpRelay] = {}
         self._decoder = msgspec.json.Decoder(RelayCommand)
         self._input = b""
 
     def run(self) -> None:
         """Relay until standard input ends."""
         while True:
-            readable, _, _ = select.select([sys.stdin, *self._by_socket], [], [], self._timeout())
-            for each in readable:
-                if isinstance(each, socket.socket):
-                    self._by_socket[each].read(each)
+            sockets = [each for relay in self._relays.values() for each in relay.sockets]
+            readable, _, _ = select.select([sys.stdin, *sockets], [], [], self._timeout())
+            for relay in self._relays.values():
+                relay.read(readable)
             now = time.monotonic()
             for relay in self._relays.values():
                 relay.deliver(now)
@@ -137,9 +167,6 @@ class RelayProcess:
             answer = self._carry_out(self._decoder.decode(line), time.monotonic())
             sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
             sys.stdout.flush()
-            self._by_socket = {
-                each: relay for relay in self._relays.values() for each in (relay.peer_socket, relay.server_socket)
-            }
         return bool(received)
 
     def _carry_out(self, command: RelayCommand, now: float) -> RelayAnswer:

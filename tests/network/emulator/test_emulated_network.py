@@ -108,6 +108,18 @@ async def test_a_relay_with_another_port_loses_what_is_sent_to_the_former_one() 
         assert (await peer.receive())[0] == b"to the new port"
 
 
+async def test_answers_return_to_the_address_of_the_peer_that_asked() -> None:
+    async with relayed() as (_, relay, peer, server), datagram_end() as other:
+        peer.send(b"first", (HOST, relay.port))
+        _, asked_first = await server.receive()
+        other.send(b"second", (HOST, relay.port))
+        _, asked_second = await server.receive()
+        assert asked_first != asked_second
+        server.send(b"to the first", asked_first)
+        server.send(b"to the second", asked_second)
+        assert [(await each.receive())[0] for each in (peer, other)] == [b"to the first", b"to the second"]
+
+
 async def test_datagrams_wait_in_the_queue_of_a_bottleneck() -> None:
     async with relayed() as (_, relay, peer, server):
         await relay.change(to_server=LinkConditions(bitrate_bps=1_000_000, queue_seconds=1))
