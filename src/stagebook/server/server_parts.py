@@ -20,6 +20,7 @@ from stagebook.api.access.sigv4.credentials import CredentialStore
 from stagebook.api.livekit_counts import LiveKitCounts
 from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.book.book_pages import BookPages
+from stagebook.book.server_book import ServerBook
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.open_readers import open_event_log
 from stagebook.book.sqlite.sqlite_book import SqliteBook
@@ -64,7 +65,7 @@ _log = structlog.get_logger(__name__)
 class ServerParts:
     """Entering the context starts the parts, leaving it stops them."""
 
-    book: SqliteBook
+    book: ServerBook
     pages: BookPages
     event_log: TableEventLog
     history: HistoryProcesses
@@ -134,7 +135,7 @@ class ServerParts:
     ) -> None:
         await self._started.aclose()
 
-    def _open_book(self, parts: AsyncExitStack) -> SqliteBook:
+    def _open_book(self, parts: AsyncExitStack) -> ServerBook:
         book = SqliteBook.open(
             self.folder.book_path,
             read_secret=partial(self.folder.stream_key_secret, randomness=SystemRandomness()),

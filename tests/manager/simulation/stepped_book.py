@@ -14,11 +14,13 @@ from unittest.mock import patch
 
 import apsw
 
-from stagebook.book.sqlite import sqlite_book
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.sqlite.writer import BookWriter, TransactionGroup
+from stagebook.book.sqlite.sqlite_committer import SqliteCommitter
 from stagebook.book.store import BookFailedError, Durable
 from stagebook.book.tables.change_rows import TransactionRows
+from stagebook.book.tables.writer import table_book
+from stagebook.book.tables.writer.group_committer import GroupCommitter, TransactionGroup
+from stagebook.book.tables.writer.group_writer import GroupWriter
 from tests.book.sample import open_book
 
 
@@ -34,19 +36,20 @@ class _CrashingConnection:
         return self._connection.execute(statement, *arguments)  # type: ignore[arg-type]  # passed on
 
 
-class SteppedWriter(BookWriter):
+class SteppedWriter(GroupWriter[apsw.Connection]):
     """A writer without a thread. Each transaction is a group, so that a crash can come between any two of them."""
 
     def __init__(
         self,
-        connection: apsw.Connection,
+        committer: GroupCommitter[apsw.Connection],
         *,
         loop: asyncio.AbstractEventLoop,
         on_durable: Callable[[int], None],
-        last_sequence: int,
     ) -> None:
-        connection.execute("PRAGMA synchronous=OFF")  # crashes are simulated above the file system
-        super().__init__(connection, loop=loop, on_durable=on_durable, last_sequence=last_sequence)
+        assert isinstance(committer, SqliteCommitter)
+        self._sqlite = committer
+        committer._connection.execute("PRAGMA synchronous=OFF")  # crashes are simulated above the file system
+        super().__init__(committer, loop=loop, on_durable=on_durable)
         self.waiting: list[TransactionGroup] = []
         self.written: list[TransactionGroup] = []
 
@@ -66,7 +69,7 @@ class SteppedWriter(BookWriter):
         """Make the first transactions of the queue durable, without reporting it."""
         written, self.waiting = self.waiting[:count], self.waiting[count:]
         for group in written:
-            self._commit(group)
+            self._sqlite.commit(group)
         self.written.extend(written)
 
     def report(self) -> None:
@@ -78,15 +81,15 @@ class SteppedWriter(BookWriter):
     def fail(self) -> None:
         """Fail the next commit in the middle, and with it the book."""
         waiting, self.waiting = self.waiting, []
-        connection = self._connection
-        self._connection = _CrashingConnection(connection)  # type: ignore[assignment]  # all that a commit needs
+        connection = self._sqlite._connection
+        self._sqlite._connection = _CrashingConnection(connection)  # type: ignore[assignment]  # all that a commit needs
         try:
             if waiting:
-                self._commit(waiting[0])
+                self._sqlite.commit(waiting[0])
             error: Exception = apsw.IOError("simulated: the disk is full")
         except apsw.Error as caught:
             error = caught
-        self._connection = connection
+        self._sqlite._connection = connection
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         self._queue = SimpleQueue()  # the base class fails the groups that wait in it
@@ -117,7 +120,7 @@ class SteppedWriter(BookWriter):
 @contextmanager
 def stepped_book(path: Path) -> Iterator[tuple[SqliteBook, SteppedWriter]]:
     """Open a book with a stepped writer. Leaving is a crash unless the book was closed."""
-    with patch.object(sqlite_book, "BookWriter", SteppedWriter):
+    with patch.object(table_book, "GroupWriter", SteppedWriter):
         book = open_book(path, show_deleted_history=True)
     writer = book._writer
     assert isinstance(writer, SteppedWriter)

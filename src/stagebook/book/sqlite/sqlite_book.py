@@ -2,18 +2,15 @@
 
 A book uses two connections to one file in WAL mode. The writer thread owns the writing connection; reads run on the
 caller's thread on a read-only connection, which neither blocks the writer nor waits for it (sqlite.org/wal.html).
-`submit` checks a transaction, translates it to rows and queues it; the writer commits all queued transactions together.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Self
 
 import apsw
 
-from stagebook.book.changes import Change, sequence_time_ms
-from stagebook.book.event_counts import EventCounts
 from stagebook.book.retention_policy import RetentionPolicy
 from stagebook.book.sqlite.book_connection import (
     can_shrink,
@@ -24,22 +21,16 @@ from stagebook.book.sqlite.book_connection import (
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.open_readers import open_connection
 from stagebook.book.sqlite.retention.retention_run import RetentionRun
-from stagebook.book.sqlite.writer import CLOSED, BookWriter, CommitObserver
-from stagebook.book.store import BookBusyError, BookFailedError, RetentionStep, Submission
-from stagebook.book.tables.change_rows import ChangeTranslator
+from stagebook.book.sqlite.sqlite_committer import SqliteCommitter
+from stagebook.book.store import RetentionStep
+from stagebook.book.tables.queries import LAST_SEQUENCE
 from stagebook.book.tables.stored_row_keys import StoredRowKeys
 from stagebook.book.tables.stream_key_seal import ReadSecret, StreamKeySeal
-from stagebook.book.tables.table_reader import TableReader
-from stagebook.latency_histogram import LatencyHistogram
+from stagebook.book.tables.writer.table_book import TableBook
 
 
-class SqliteBook(TableReader):
-    """A book that is open for writing; implements `Book`.
-
-    `submit` refuses a transaction that contradicts the book, and only that one. If SQLite fails to commit a group of
-    transactions, the whole book fails: the transactions of a group are written together, so the one at fault is not
-    known.
-    """
+class SqliteBook(TableBook[apsw.Connection]):
+    """A book that is open for writing; implements `ServerBook`."""
 
     @classmethod
     def open(
@@ -87,63 +78,21 @@ class SqliteBook(TableReader):
         except BaseException:
             writing.close()
             raise
-        super().__init__(reading, show_deleted_history=show_deleted_history, seal=seal)
+        last_sequence = int(reading.rows(LAST_SEQUENCE)[0][0])
+        committer = SqliteCommitter(writing, last_sequence=last_sequence)
         self._lock = lock
         self._reading = reading
         self._writing = writing
-        self._keys = StoredRowKeys(reading)
-        self._translator = ChangeTranslator(self._keys, seal=seal, last_sequence=self.last_sequence())
-        self._backlog = 0
-        self._listeners: list[Callable[[], None]] = []
-        self._closing = False
         self._can_shrink = can_shrink(writing)
-        self._writer = BookWriter(
-            writing, loop=loop, on_durable=self._note_durable, last_sequence=self._translator.last_sequence
+        super().__init__(
+            reading,
+            committer,
+            keys=StoredRowKeys(reading),
+            last_sequence=last_sequence,
+            seal=seal,
+            loop=loop,
+            show_deleted_history=show_deleted_history,
         )
-
-    @property
-    def backlog(self) -> int:
-        """See `Book.backlog`."""
-        return self._backlog
-
-    @property
-    def submitted_time_ms(self) -> int:
-        """See `Book.submitted_time_ms`."""
-        return sequence_time_ms(self._translator.last_sequence)
-
-    @property
-    def event_counts(self) -> EventCounts:
-        """The events that were submitted since the book was opened."""
-        return self._translator.event_counts
-
-    @property
-    def append_latency(self) -> LatencyHistogram:
-        """The time from the submission of transactions to their durability, see `BookWriter.latency`."""
-        return self._writer.latency
-
-    @property
-    def stage_count(self) -> int:
-        """The number of stages of all accounts, without deleted ones; those that are not durable yet count."""
-        return self._keys.stage_count
-
-    def observe_commits(self, observer: CommitObserver) -> None:
-        """Tell an observer of each transaction and each commit from now on."""
-        self._writer.observer = observer
-
-    def submit(self, changes: Sequence[Change]) -> Submission:
-        """Queue a transaction; see `Book.submit`. Raises BookFailedError or ChangeRefusedError."""
-        if self._closing:
-            raise BookFailedError(CLOSED)
-        # Before the translation, which notes what the transaction opens and ends: the same one may be submitted again.
-        self._writer.require_working()
-        sequences, rows = self._translator.translate(changes)
-        durable = self._writer.put(rows, self._translator.last_sequence, sequences[-1] if sequences else 0)
-        self._backlog += 1
-        return Submission(sequences=sequences, durable=durable)
-
-    def on_durable(self, listener: Callable[[], None]) -> None:
-        """Call `listener` on the event loop each time a group of transactions has become durable. It must be quick."""
-        self._listeners.append(listener)
 
     @property
     def can_shrink(self) -> bool:
@@ -158,35 +107,15 @@ class SqliteBook(TableReader):
         self._can_shrink = await self._writer.when_idle(make_shrinkable)
         return self._can_shrink
 
-    async def note_open_events(self) -> None:
-        """Let `list_open_participants` know every event so far; see `Book.note_open_events`."""
-        try:
-            await self._writer.when_idle(lambda _connection: None, needs_open_events=True)
-        except (apsw.BusyError, apsw.FullError) as error:
-            raise BookBusyError(str(error)) from error
-
     def delete_old(self, policy: RetentionPolicy, *, now_ms: int) -> AsyncGenerator[RetentionStep]:
         """Delete what is older than `policy` allows at `now_ms`, in steps; see `Book.delete_old`."""
         run = RetentionRun(read=self._rows, writer=self._writer, keys=self._keys, policy=policy, now_ms=now_ms)
         return run.steps()
 
-    async def wait_ended(self) -> BookFailedError | None:
-        """Wait until the book accepts no more transactions. Return the failure that ended it, or None after `close`."""
-        return await self._writer.wait_ended()
-
     async def close(self) -> None:
         """Commit every submitted transaction, close both connections and release the lock. Idempotent."""
-        self._closing = True
-        await self._writer.stop()
+        await self._stop_writing()
         # The writing connection closes last: SQLite then removes the WAL, and the book is a single file.
         self.close_reading()
         self._writing.close()
         self._lock.release()
-
-    def _note_durable(self, count: int) -> None:
-        self._backlog -= count
-        self._keys.note_durable(self._keys.submitted - self._backlog)
-        if self._backlog == 0:
-            self._keys.drop_idle_stages()
-        for listener in self._listeners:
-            listener()

@@ -7,7 +7,7 @@ import msgspec
 
 from stagebook.api.livekit_counts import LiveKitCounts
 from stagebook.api.request_counts import RequestCounts
-from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.server_book import ServerBook
 from stagebook.history.processes.history_processes import HistoryProcesses
 from stagebook.manager.retention import Retention
 from stagebook.manager.stage_manager import StageManager
@@ -47,7 +47,7 @@ class MeasuredServer(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     version: str
-    book: SqliteBook
+    book: ServerBook
     book_path: Path
     manager: StageManager
     retention: Retention

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from stagebook.api.asgi import Application, Scope
-from stagebook.book.sqlite.writer import CommitObserver
+from stagebook.book.server_book import CommitObserver
 from stagebook.config.rules import ConfigError
 
 ENDPOINT_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")

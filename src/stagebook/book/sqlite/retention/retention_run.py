@@ -25,11 +25,11 @@ from stagebook.book.sqlite.retention.deletion_steps import (
     move_log,
     truncate_log,
 )
-from stagebook.book.sqlite.writer import BookWriter
-from stagebook.book.store import BookBusyError, RetentionStep
+from stagebook.book.store import RetentionStep
 from stagebook.book.tables import queries
 from stagebook.book.tables.row_keys import RowKeys
 from stagebook.book.tables.rows import Row
+from stagebook.book.tables.writer.group_writer import GroupWriter
 
 ROWS_PER_STEP = 100
 """The most rows that a step deletes. Each can change a page of its table and one of each index, if the sessions of many
@@ -65,7 +65,7 @@ class RetentionRun:
         self,
         *,
         read: Callable[..., list[Row]],
-        writer: BookWriter,
+        writer: GroupWriter[apsw.Connection],
         keys: RowKeys,
         policy: RetentionPolicy,
         now_ms: int,
@@ -197,7 +197,4 @@ class RetentionRun:
                 yield await self._when_idle(move_log)
 
     async def _when_idle(self, run: Callable[[apsw.Connection], _Result]) -> _Result:
-        try:
-            return await self._writer.when_idle(run, needs_open_events=True)
-        except (apsw.BusyError, apsw.FullError) as error:
-            raise BookBusyError(str(error)) from error
+        return await self._writer.when_idle(run, needs_open_events=True)

@@ -1,14 +1,17 @@
 """The writer thread: it commits queued transactions in groups (group commit).
 
 A commit waits for a sync to disk, which takes about as long for a thousand transactions as for one. So transactions
-that arrive during a commit form a group. When the commit is done, the thread takes the group, writes it in one SQLite
-transaction, and completes its future on the event loop.
+that arrive during a commit form a group. When the commit is done, the thread takes the group, lets the committer of the
+store write it in one transaction, and completes its future on the event loop.
 
-    transaction -> group that is being filled -> queue -> BEGIN IMMEDIATE, insert rows, COMMIT
-          -> check that the files are in place -> complete the group's future on the event loop
+    transaction -> group that is being filled -> queue -> GroupCommitter.commit
+          -> complete the group's future on the event loop
 
 A group is queued with its first transaction, and is filled until the thread takes it. Its transactions share one
 future, because they become durable together: one future for each would cost more than the transaction's SQL.
+
+A group that cannot be acknowledged in time (`TransactionGroup.acknowledged_before`) is queued again: its rows are
+durable, and the committer finds out whether that may still be said.
 
 Housekeeping (retention) runs on the same thread and connection, between two groups and only while none is queued. Each
 piece of it is short, because a transaction that is submitted meanwhile waits for its end.
@@ -24,86 +27,27 @@ import time
 from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
-import apsw
-
-from stagebook.book.sqlite.book_connection import BUSY_TIMEOUT_MS
-from stagebook.book.sqlite.book_files import BookFiles
-from stagebook.book.sqlite.open_events import UnnotedEvents
-from stagebook.book.sqlite.write_statements import WRITE_STATEMENTS
-from stagebook.book.store import BookFailedError, Durable
-from stagebook.book.tables.change_rows import EVENTS, ROW_KINDS, TransactionRows
+from stagebook.book.server_book import CommitObserver
+from stagebook.book.store import BookBusyError, BookFailedError, Durable
+from stagebook.book.tables.change_rows import TransactionRows
+from stagebook.book.tables.writer.group_committer import Connection, GroupCommitter, IdleWork, TransactionGroup
 from stagebook.latency_histogram import LatencyHistogram
+
+CLOSED = "the book is closed"
 
 MAXIMUM_GROUP_TRANSACTIONS = 1_000
 """Maximum size of a group: large enough to amortise the sync to disk, small enough to keep the latency low."""
-
-
 LATENCY_BOUNDS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 MAXIMUM_OBSERVED_SUBMITTERS = 32
 """Transactions of a group whose submitters an observer is told."""
 
-
-class CommitObserver(Protocol):
-    """Is told of commits, for traces. Called on the event loop's thread."""
-
-    def submitter(self) -> Any:  # noqa: ANN401 - the observer's own value
-        """Return what `committed` is to be told of the task that is submitting a transaction."""
-
-    def committed(self, submitters: list[Any], *, transactions: int, seconds: float) -> None:
-        """A group of `transactions` is durable, `seconds` after the first of them was submitted.
-
-        `submitters` are those of its first MAXIMUM_OBSERVED_SUBMITTERS transactions.
-        """
-
-
-CLOSED = "the book is closed"
-
-
-class TransactionGroup:
-    """Transactions that are committed together.
-
-    `last_sequence` is the newest sequence number that they have, `event_sequence` that of their newest event.
-    """
-
-    __slots__ = ("durable", "event_sequence", "last_sequence", "opened_at", "rows", "submitters", "transactions")
-
-    def __init__(self, durable: Durable, *, opened_at: float) -> None:
-        """`opened_at` is when the first transaction was submitted, in monotonic seconds."""
-        self.durable = durable
-        self.opened_at = opened_at
-        self.submitters: list[Any] = []
-        self.rows: TransactionRows = []
-        self.transactions = 0
-        self.last_sequence = self.event_sequence = 0
-
-    def add(self, rows: TransactionRows, last_sequence: int, event_sequence: int) -> None:
-        """Add a transaction. `event_sequence` is 0 if it has no event."""
-        self.rows += rows
-        self.transactions += 1
-        self.last_sequence = last_sequence
-        self.event_sequence = event_sequence or self.event_sequence
-
-
 _Result = TypeVar("_Result")
 
 
-class IdleWork:
-    """A function of the writing connection that waits for a moment without queued transactions, and its result."""
-
-    __slots__ = ("done", "needs_open_events", "run")
-
-    def __init__(
-        self, run: Callable[[apsw.Connection], Any], done: asyncio.Future[Any], *, needs_open_events: bool
-    ) -> None:
-        self.run = run
-        self.done = done
-        self.needs_open_events = needs_open_events
-
-
-class BookWriter:
-    """Owns the writing connection and the writer thread until `stop` has returned.
+class GroupWriter(Generic[Connection]):
+    """Owns the committer and the writer thread until `stop` has returned.
 
     All methods must be called on the event loop's thread. `on_durable` is called on it too, with the number of
     transactions whose futures were just completed.
@@ -111,28 +55,23 @@ class BookWriter:
 
     def __init__(
         self,
-        connection: apsw.Connection,
+        committer: GroupCommitter[Connection],
         *,
         loop: asyncio.AbstractEventLoop,
         on_durable: Callable[[int], None],
-        last_sequence: int = 0,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`last_sequence` is the newest sequence number of the book. `clock` returns monotonic seconds."""
+        """`clock` returns monotonic seconds."""
         self.latency = LatencyHistogram(LATENCY_BOUNDS_SECONDS)
         """The time from the submission to the durability, for each transaction that of the first one of its group."""
         self.observer: CommitObserver | None = None
         self._clock = clock
-        self._connection = connection
-        self._files = BookFiles(connection)
+        self._committer = committer
         self._loop = loop
         self._on_durable = on_durable
         self._queue: SimpleQueue[TransactionGroup | IdleWork | None] = SimpleQueue()
         self._idle_work: deque[IdleWork] = deque()
         """What waits until no transaction is queued. Only the thread uses it."""
-        self._last_sequence = last_sequence
-        """The newest sequence number that the file has. Only the thread uses it and `_unnoted`."""
-        self._unnoted = UnnotedEvents()
         self._filling: TransactionGroup | None = None
         """The newest group, if the thread has not taken it and it is not full."""
         self._filling_lock = threading.Lock()
@@ -180,15 +119,14 @@ class BookWriter:
             group.submitters.append(observer.submitter())
 
     def when_idle(
-        self, run: Callable[[apsw.Connection], _Result], *, needs_open_events: bool = False
+        self, run: Callable[[Connection], _Result], *, needs_open_events: bool = False
     ) -> asyncio.Future[_Result]:
         """Call `run` on the writer thread once no transaction is queued; return the future of its result.
 
         `needs_open_events`: it reads table `open_event`, or deletes rows of sessions, so that all events so far are
-        noted first. `run` gets the writing connection outside of a transaction and
-        must leave it so. If another process locks the book or the disk is full, it has changed nothing: its future
-        fails with apsw.BusyError or apsw.FullError, and the book goes on. Any other error fails the book. If the writer
-        ends before, the future fails with BookFailedError.
+        noted first. `run` gets the writing connection outside of a transaction and must leave it so. If the store is
+        busy, it has changed nothing: its future fails with BookBusyError, and the book goes on. Any other error fails
+        the book. If the writer ends before, the future fails with BookFailedError.
         """
         self.require_working()
         if self._stopping:
@@ -206,25 +144,25 @@ class BookWriter:
         """Commit every queued transaction and end the thread. Can be awaited several times."""
         self._stopping = True
         self._queue.put(None)
-        # Shielded: a cancelled `stop` must not cancel the future that others wait for.
-        await asyncio.shield(self._ended)
+        # `_ended` is not cancelled: others wait for it, too.
+        await asyncio.wait((self._ended,), timeout=self._committer.stop_seconds)
+        if not self._ended.done():
+            self._committer.interrupt()
+            await asyncio.shield(self._ended)
         self._thread.join()
 
     def _run(self) -> None:
         group: TransactionGroup | None = None
+        is_failed = False
         try:
             while (group := self._take_group()) is not None:
-                self._commit(group)
-                # After the commit and before it is acknowledged: what is written to a deleted file is lost.
-                self._files.require_in_place()
+                self._committer.commit(group)
                 self._call_on_loop(self._resolve, group)
-            # Optional: the next open notes what stays.
-            with contextlib.suppress(apsw.Error):
-                self._note_open_events()
         except Exception as error:  # noqa: BLE001 - every failure must reach the futures, or their tasks wait forever
+            is_failed = True
             self._call_on_loop(self._fail, group, error)
         finally:
-            self._truncate_wal()
+            self._committer.finish(is_failed=is_failed)
             for work in self._idle_work:
                 self._call_on_loop(_complete, work.done, None, BookFailedError(CLOSED))
             self._call_on_loop(self._end)
@@ -235,7 +173,11 @@ class BookWriter:
             if self._idle_work and self._queue.empty():
                 self._run_idle(self._idle_work.popleft())
                 continue
-            taken = self._queue.get()
+            try:
+                taken = self._queue.get(timeout=self._committer.idle_seconds)
+            except Empty:
+                self._committer.wait()
+                continue
             if not isinstance(taken, IdleWork):
                 break
             self._idle_work.append(taken)
@@ -245,64 +187,15 @@ class BookWriter:
         return taken
 
     def _run_idle(self, work: IdleWork) -> None:
-        # It does not wait for a lock: queued transactions would wait with it.
-        self._connection.set_busy_timeout(0)
-        result: Any = None
-        failure: Exception | None = None
         try:
-            # Otherwise an end that is noted after the deletion of its start would get a row of its own.
-            if work.needs_open_events:
-                self._note_open_events()
-            result = work.run(self._connection)
-        except (apsw.BusyError, apsw.FullError) as error:
-            failure = error
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            result = self._committer.run_idle(work.run, needs_open_events=work.needs_open_events)
+        except BookBusyError as error:
+            self._call_on_loop(_complete, work.done, None, error)
         except Exception as error:
             self._call_on_loop(_complete, work.done, None, _failure_of(error))
             raise
-        self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        self._call_on_loop(_complete, work.done, result, failure)
-
-    def _commit(self, group: TransactionGroup) -> None:
-        execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
-        rows_by_kind: list[list[str]] = [[] for _ in ROW_KINDS]
-        for kind, row in group.rows:
-            rows_by_kind[kind].append(row)
-        # The order of the tables does not matter: there are no foreign keys, and keys were assigned before.
-        for statements, encoded in zip(WRITE_STATEMENTS, rows_by_kind, strict=True):
-            if encoded:
-                rows = ("[" + ",".join(encoded) + "]",)
-                for statement in statements:
-                    execute(statement, rows)
-        if rows_by_kind[EVENTS]:
-            self._unnoted.add(rows_by_kind[EVENTS], group.event_sequence)
-        is_noting = self._unnoted.is_full
-        if is_noting:
-            self._unnoted.note(self._connection)
-        # The number of an event is read from its row: to store it once more would write another page.
-        if group.last_sequence > max(self._last_sequence, group.event_sequence):
-            execute("UPDATE sequencer SET last_sequence = ?", (group.last_sequence,))
-        execute("COMMIT")
-        self._last_sequence = group.last_sequence
-        if is_noting:
-            self._unnoted.clear()
-
-    def _note_open_events(self) -> None:
-        """Note what is collected, in a transaction of its own."""
-        if not self._unnoted.is_empty:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._unnoted.note(self._connection)
-            self._connection.execute("COMMIT")
-            self._unnoted.clear()
-
-    def _truncate_wal(self) -> None:
-        # Optional: the next open replays a WAL that stays. So a failure here loses nothing.
-        with contextlib.suppress(apsw.Error):
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        else:
+            self._call_on_loop(_complete, work.done, result, None)
 
     def _call_on_loop(self, callback: Callable[..., None], *arguments: object) -> None:
         # RuntimeError: the loop is closed, so no task waits for the futures.
@@ -310,17 +203,30 @@ class BookWriter:
             self._loop.call_soon_threadsafe(callback, *arguments)
 
     def _resolve(self, group: TransactionGroup) -> None:
+        now = self._clock()
+        if now >= group.acknowledged_before:
+            self._confirm(group)
+            return
         if not group.durable.done():
             group.durable.set_result(None)
-        seconds = self._clock() - group.opened_at
+        seconds = now - group.opened_at
         self.latency.observe(seconds, group.transactions)
         self._on_durable(group.transactions)
         if self.observer is not None:
             self.observer.committed(group.submitters, transactions=group.transactions, seconds=seconds)
 
+    def _confirm(self, group: TransactionGroup) -> None:
+        """Commit a group again, whose rows are durable, but which may not be acknowledged any more."""
+        if self._stopping or self._failure is not None:
+            # The thread may have ended.
+            self._failure = self._failure or BookFailedError("the last transactions were not acknowledged in time")
+            self._fail_group(group)
+        else:
+            self._queue.put(group)
+
     def _fail(self, group: TransactionGroup | None, error: Exception) -> None:
         """Fail the group that could not be committed and every group queued behind it."""
-        self._failure = _failure_of(error)
+        self._failure = self._failure or _failure_of(error)
         self._fail_group(group)
         with contextlib.suppress(Empty):
             while True:
@@ -339,6 +245,8 @@ class BookWriter:
 
 
 def _failure_of(error: Exception) -> BookFailedError:
+    if isinstance(error, BookFailedError):
+        return error
     failure = BookFailedError(f"the book could not be written: {error}")
     failure.__cause__ = error
     return failure

@@ -1,0 +1,53 @@
+"""What a server asks of its book, besides what the stage manager does."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from stagebook.book.event_counts import EventCounts
+from stagebook.book.store import Book, BookFailedError
+from stagebook.latency_histogram import LatencyHistogram
+
+
+class CommitObserver(Protocol):
+    """Is told of commits, for traces. Called on the event loop's thread."""
+
+    def submitter(self) -> Any:  # noqa: ANN401 - the observer's own value
+        """Return what `committed` is to be told of the task that is submitting a transaction."""
+
+    def committed(self, submitters: list[Any], *, transactions: int, seconds: float) -> None:
+        """A group of `transactions` is durable, `seconds` after the first of them was submitted.
+
+        `submitters` are those of a bounded number of its first transactions.
+        """
+
+
+class ServerBook(Book, Protocol):
+    """A book that is open for writing, with what the server that has opened it measures and watches."""
+
+    @property
+    def event_counts(self) -> EventCounts:
+        """The events that were submitted since the book was opened."""
+
+    @property
+    def append_latency(self) -> LatencyHistogram:
+        """The time from the submission of transactions to their durability."""
+
+    @property
+    def stage_count(self) -> int:
+        """The number of stages of all accounts, without deleted ones; those that are not durable yet count."""
+
+    @property
+    def can_shrink(self) -> bool:
+        """Whether free space is given back when rows are deleted."""
+
+    async def make_shrinkable(self) -> bool:
+        """Change the book so that it can shrink; return whether that was possible. Transactions wait meanwhile."""
+
+    def observe_commits(self, observer: CommitObserver) -> None:
+        """Tell an observer of each transaction and each commit from now on."""
+
+    def on_durable(self, listener: Callable[[], None]) -> None:
+        """Call `listener` on the event loop each time a group of transactions has become durable. It must be quick."""
+
+    async def wait_ended(self) -> BookFailedError | None:
+        """Wait until the book accepts no more transactions. Return the failure that ended it, or None after `close`."""

@@ -1,0 +1,1 @@
+"""Writing to tables: the queue of transactions, the thread that commits them, and a book that has both."""
