@@ -6,6 +6,7 @@ message is a dictionary with a `type`, such as `http.request` or `websocket.clos
 Source: the ASGI specification, version 3.0, "HTTP & WebSocket ASGI Message Format".
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
@@ -33,12 +34,41 @@ CUT_EXTENSION = "stagebook.http.cut"
 """An extension of ASGI: a function without arguments that closes the connection after what was sent. Only a testing
 server has it."""
 
+ABORT_EXTENSION = "stagebook.http.abort"
+"""An extension of ASGI: a function without arguments that ends the connection of a response that cannot be completed,
+so that its client does not take the beginning for the whole."""
+
+HAND_OVER_EXTENSION = "stagebook.websocket.hand_over"
+"""An extension of ASGI: a function that hands the connection of a websocket to another protocol (`asyncio.Protocol`),
+before its handshake is answered. The application then sends and receives nothing more.
+
+The argument is a `TakenConnection`. The function returns the transport, or None if the client has gone.
+"""
+
 DISCONNECT_REFUSED = "stagebook.refused"
 """A member of a `websocket.disconnect` message, true if the server has failed the connection: its client broke the
 protocol or a bound of the server."""
 
 Header: TypeAlias = tuple[bytes, bytes]
 """One header field: its name in lower case, and its value."""
+
+
+class TakenConnection(asyncio.Protocol):
+    """A protocol that takes the connection of a websocket over, see HAND_OVER_EXTENSION.
+
+    Subclasses implement the methods below, and call `on_lost` in `connection_lost`.
+    """
+
+    on_lost: Callable[[], None]
+    """Set by the server: frees the place of the connection."""
+
+    def shutdown(self) -> None:
+        """End the connection: the server stops."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        raise NotImplementedError
 
 
 class ObservedSend:

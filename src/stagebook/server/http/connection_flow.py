@@ -104,6 +104,10 @@ class ResponseTransport:
         """See `BOUND_OUTPUT_EXTENSION`."""
         bound_output(self._transport)
 
+    def abort(self) -> None:
+        """See `ABORT_EXTENSION`."""
+        self._transport.abort()
+
     def is_closing(self) -> bool:
         """Return whether nothing more can be written."""
         owner = self._owner()

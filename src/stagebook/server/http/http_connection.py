@@ -28,7 +28,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
-from stagebook.api.asgi import BOUND_OUTPUT_EXTENSION, CUT_EXTENSION, Scope
+from stagebook.api.asgi import ABORT_EXTENSION, BOUND_OUTPUT_EXTENSION, CUT_EXTENSION, Scope
 from stagebook.api.aws.request_ids import RequestIds
 from stagebook.server.http.connection_counts import ConnectionCounts
 from stagebook.server.http.connection_flow import (
@@ -109,7 +109,10 @@ class HttpConnection(asyncio.Protocol):
         self._server_state.connections.add(self)  # type: ignore[arg-type]  # uvicorn only calls `shutdown`
         self._flow = InputFlow(self, self._transport)
         self._responses = ResponseTransport(self, self._transport)
-        self._extensions = {BOUND_OUTPUT_EXTENSION: self._responses.bound_output}
+        self._extensions = {
+            BOUND_OUTPUT_EXTENSION: self._responses.bound_output,
+            ABORT_EXTENSION: self._responses.abort,
+        }
         if self._settings.can_cut:
             self._extensions[CUT_EXTENSION] = self._responses.close
         self._pipeline = RequestPipeline(

@@ -29,6 +29,7 @@ uvicorn (over the Sans-I/O protocol of `websockets`) trusts its peer in ways tha
 
 import asyncio
 import struct
+import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import CONNECTING, OPEN
 
-from stagebook.api.asgi import DISCONNECT_REFUSED, TEXT_PARTS_EXTENSION
+from stagebook.api.asgi import DISCONNECT_REFUSED, HAND_OVER_EXTENSION, TEXT_PARTS_EXTENSION, TakenConnection
 from stagebook.api.light_event import LightEvent
 from stagebook.server.http.connection_flow import bound_output
 from stagebook.server.http.request_head import RequestHead
@@ -98,6 +99,32 @@ class _ReceivedMessages:
             self._arrived.clear()
             await self._arrived.wait()
         return self._messages.pop(0)
+
+
+class _NoTransport(asyncio.Transport):
+    """The transport of a websocket whose connection was handed over."""
+
+    def is_closing(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        """Do nothing: uvicorn closes the connection of an application that has ended."""
+
+    def abort(self) -> None:
+        """Do nothing."""
+
+
+class _HandOver:
+    """The function of HAND_OVER_EXTENSION. It does not keep the connection in memory."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: "WebSocketProtocol") -> None:
+        self._connection = weakref.ref(connection)
+
+    def __call__(self, taker: TakenConnection) -> asyncio.Transport | None:
+        connection = self._connection()
+        return None if connection is None else connection.hand_over(taker)
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -241,7 +268,30 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         scope: WebSocketScope | None = getattr(self, "scope", None)
         if scope is not None:
-            scope["extensions"] = _EXTENSIONS
+            extensions: dict[str, Any] = _EXTENSIONS | {HAND_OVER_EXTENSION: _HandOver(self)}
+            scope["extensions"] = extensions
+
+    def hand_over(self, taker: TakenConnection) -> asyncio.Transport | None:
+        """Give the connection to another protocol, see `HAND_OVER_EXTENSION`. The handshake must not be answered."""
+        transport = self.transport
+        if self.disconnected or self.handshake_complete or transport.is_closing():
+            return None
+        connections: set[Any] = self.connections  # the server only calls `shutdown` and `abort` of its members
+        on_lost = self.on_lost
+
+        def release() -> None:
+            connections.discard(taker)
+            on_lost()
+
+        taker.on_lost = release
+        connections.remove(self)
+        connections.add(taker)
+        # For uvicorn, the handshake has been answered and the client has gone.
+        self.handshake_complete = self.disconnected = True
+        self.transport = _NoTransport()
+        taker.connection_made(transport)
+        transport.set_protocol(taker)
+        return transport
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - uvicorn's type lacks the extension
         """Send a message of the application, or a part of one.

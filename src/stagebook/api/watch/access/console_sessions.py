@@ -1,10 +1,12 @@
 """The sessions of the console: a browser signs in with a bearer key and gets a cookie for it.
 
-The cookie holds a random id, and the server keeps its SHA-256, in memory only: a restart signs everybody out. A session
+The cookie holds a random id, and the server keeps its SHA-256, in memory only: a restart signs everybody out. The id
+begins with the account, so that any node of a cluster knows which one has the session. A session
 ends when its key is revoked or expires, when it has not been used for IDLE_SECONDS, LIFETIME_SECONDS after the sign-in,
 and when the user signs out. Both times are of the monotonic clock, so that nobody extends a session by setting a clock.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import sha256
@@ -21,6 +23,7 @@ MAXIMUM_SESSIONS = 10_000
 MAXIMUM_SESSIONS_PER_KEY = 100
 """Above a maximum, the session that has not been used for the longest time is ended."""
 _ID_SIZE_BYTES = 32
+_ID = re.compile(rf"([0-9]{{12}})\.[0-9a-f]{{{2 * _ID_SIZE_BYTES}}}")
 
 
 class ConsoleSession(msgspec.Struct, kw_only=True):
@@ -48,7 +51,7 @@ class ConsoleSessions:
 
     def open(self, key: BearerKey) -> str:
         """Begin a session for a valid key and return its id, which is a secret."""
-        session_id = self._randomness.token_bytes(_ID_SIZE_BYTES).hex()
+        session_id = f"{key.account_id}.{self._randomness.token_bytes(_ID_SIZE_BYTES).hex()}"
         now_seconds = self._monotonic()
         if len(self._digests_of_keys.get(key.key_id, ())) >= MAXIMUM_SESSIONS_PER_KEY:
             self.close(next(iter(self._digests_of_keys[key.key_id])))
@@ -97,6 +100,12 @@ class ConsoleSessions:
             del of_key[digest]
             if not of_key:
                 del self._digests_of_keys[session.key_id]
+
+
+def session_account(session_id: str) -> str | None:
+    """Return the account at the beginning of a session id; None if it has not the form of one."""
+    match = _ID.fullmatch(session_id)
+    return None if match is None else match[1]
 
 
 def _digest_of(session_id: str) -> str:
