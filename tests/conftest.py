@@ -1,13 +1,12 @@
 """The configuration of the whole test suite."""
 
-import itertools
 import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.postgres_server import shared_server
+from tests.postgres_server import database, shared_server
 
 # No deadlines and no health check of slow examples, because the machine may be slow. On CI the examples are the same in
 # every run, so that a failure is reproducible; elsewhere each run generates new ones.
@@ -26,9 +25,6 @@ def no_terminal_width() -> None:
     os.environ.pop("COLUMNS", None)
 
 
-_database_numbers = itertools.count(1)
-
-
 @pytest.fixture(scope="session")
 def postgres_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of database `postgres` on the PostgreSQL server that all tests of this run share. It has no fsync."""
@@ -42,10 +38,5 @@ def postgres_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 @pytest.fixture
 def postgres_url(postgres_server_url: str) -> Iterator[str]:
     """The URL of an empty database, which only one test uses."""
-    import psycopg
-
-    name = f"test_{os.getpid()}_{next(_database_numbers)}"
-    with psycopg.connect(postgres_server_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        yield postgres_server_url.rpartition("/")[0] + f"/{name}"
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with database(postgres_server_url) as url:
+        yield url

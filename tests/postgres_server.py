@@ -11,6 +11,7 @@ A test that kills the server or needs fsync starts a `PostgresServer` of its own
 """
 
 import fcntl
+import itertools
 import os
 import pwd
 import re
@@ -33,6 +34,7 @@ SUPERUSER: Final = "stagebook"
 _START_SECONDS: Final = 60
 _KEEPER_START_SECONDS: Final = 90
 _DEBIAN_PROGRAMS: Final = Path("/usr/lib/postgresql")
+_numbers = itertools.count(1)
 _SETTINGS: Final = """
 listen_addresses = '127.0.0.1'
 unix_socket_directories = '{folder}'
@@ -179,6 +181,18 @@ def shared_server(folder: Path) -> Iterator[str]:
             if not (folder / "url").exists():
                 _start_keeper(folder)
         yield (folder / "url").read_text(encoding="utf-8")
+
+
+@contextmanager
+def database(server_url: str) -> Iterator[str]:
+    """Make an empty database on a server for the context, and yield its URL."""
+    import psycopg
+
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        yield server_url.rpartition("/")[0] + f"/{name}"
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def find_programs() -> Path:

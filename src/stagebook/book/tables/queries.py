@@ -6,7 +6,8 @@ depend on the size of the book. `tests/book/tables/test_queries.py` checks every
 Parameters: `:arn`, `:session`, `:participant`, `:account` and `:token` are the ids of the API; `:show` is 1 to include
 deleted stages; `:after` is the position that a page continues from. CROSS JOIN makes SQLite join the tables in the
 order in which they are written (sqlite.org/optoverview.html, section 8.3): first the ids are resolved to keys by unique
-indexes, then the rows of the page are read.
+indexes, then the rows of the page are read. Where the rows are sorted, a subquery finds the key before: only then does
+PostgreSQL see that an index has them in this order.
 """
 
 from functools import cache
@@ -35,14 +36,12 @@ FROM stage CROSS JOIN session ON session.stage_key = stage.stage_key
 WHERE stage.arn = :arn AND session.session_id = :session AND (stage.deleted_ms IS NULL OR :show)
 """
 )
-LIST_SESSIONS = (
-    _SESSION
-    + """
-FROM stage CROSS JOIN session INDEXED BY session_of_stage ON session.stage_key = stage.stage_key
-WHERE stage.arn = :arn AND session.session_key < :after AND (stage.deleted_ms IS NULL OR :show)
-ORDER BY session.session_key DESC LIMIT :limit
+LIST_SESSIONS = """
+SELECT :arn, session_id, start_ms, end_ms, session_key FROM session INDEXED BY session_of_stage
+WHERE stage_key = (SELECT stage_key FROM stage WHERE arn = :arn AND (deleted_ms IS NULL OR :show))
+    AND session_key < :after
+ORDER BY session_key DESC LIMIT :limit
 """
-)
 LIST_OPEN_SESSIONS = (
     _SESSION
     + """
@@ -55,9 +54,11 @@ _PARTICIPANT = """
 SELECT participant.participant_id, participant.user_id, participant.state, participant.published,
     participant.first_join_ms, participant.rest, participant.recording_state, participant.recording_bucket,
     participant.recording_prefix, participant.number
-FROM stage CROSS JOIN session ON session.stage_key = stage.stage_key CROSS JOIN participant {index}
-    ON participant.session_key = session.session_key
-WHERE stage.arn = :arn AND session.session_id = :session AND (stage.deleted_ms IS NULL OR :show)
+FROM participant {index}
+WHERE participant.session_key = (
+    SELECT session.session_key FROM stage CROSS JOIN session ON session.stage_key = stage.stage_key
+    WHERE stage.arn = :arn AND session.session_id = :session AND (stage.deleted_ms IS NULL OR :show)
+)
 """
 GET_PARTICIPANT = _PARTICIPANT.format(index="") + "AND participant.participant_id = :participant"
 
@@ -94,10 +95,11 @@ def list_participants(*, by_user: bool, published: bool | None, by_state: bool, 
 
 
 LAST_PARTICIPANT_NUMBER = """
-SELECT max(participant.number)
-FROM stage CROSS JOIN session ON session.stage_key = stage.stage_key CROSS JOIN participant
-    ON participant.session_key = session.session_key
-WHERE stage.arn = :arn AND session.session_id = :session
+SELECT max(number) FROM participant
+WHERE session_key = (
+    SELECT session.session_key FROM stage CROSS JOIN session ON session.stage_key = stage.stage_key
+    WHERE stage.arn = :arn AND session.session_id = :session
+)
 """
 
 _EVENTS_OF_PARTICIPANT = """
@@ -137,7 +139,7 @@ WHERE stage.arn = :arn AND session.session_id = :session AND open_event.particip
             SELECT DISTINCT counted.participant_number AS number FROM open_event AS counted
             WHERE counted.session_key = session.session_key AND counted.participant_number > :after
             ORDER BY counted.participant_number LIMIT :limit
-        )
+        ) AS numbers
     )
 ORDER BY open_event.participant_number
 """
@@ -176,13 +178,12 @@ READ_LOG_AT = _LOGGED_EVENT.format(
 )
 
 # Sessions of all stages, in the order in which they were opened: keys only grow. `:first` bounds the work of a page.
-_HISTORY = """
+_HISTORY_BY_SESSION = """
 SELECT stage.account_id, stage.arn, stage.name, session.session_id, session.start_ms, session.end_ms,
     coalesce((SELECT max(number) FROM participant WHERE participant.session_key = session.session_key), 0),
     session.session_key
-FROM {first} CROSS JOIN {second}
+FROM session {index} CROSS JOIN stage ON stage.stage_key = session.stage_key
 """
-_HISTORY_BY_SESSION = _HISTORY.format(first="session {index}", second="stage ON stage.stage_key = session.stage_key")
 _HISTORY_FILTER = """
     AND (:account IS NULL OR stage.account_id = :account)
     AND (:user IS NULL OR EXISTS (
@@ -190,6 +191,7 @@ _HISTORY_FILTER = """
         WHERE participant.session_key = session.session_key AND participant.user_id = :user
     ))
 """
+_OF_STAGE = "session.stage_key = (SELECT stage_key FROM stage WHERE arn = :arn)"
 _HISTORY_RANGE = "session.session_key < :after AND session.session_key >= :first"
 HISTORY_OF_ALL_STAGES = (
     _HISTORY_BY_SESSION.format(index="")
@@ -199,9 +201,10 @@ ORDER BY session.session_key DESC LIMIT :limit
 """
 )
 HISTORY_OF_STAGE = (
-    _HISTORY.format(first="stage", second="session INDEXED BY session_of_stage ON session.stage_key = stage.stage_key")
+    _HISTORY_BY_SESSION.format(index="INDEXED BY session_of_stage")
     + f"""
-WHERE stage.arn = :arn AND {_HISTORY_RANGE} AND (:ended IS NULL OR session.end_ms IS NOT NULL) {_HISTORY_FILTER}
+WHERE {_OF_STAGE} AND {_HISTORY_RANGE}
+    AND (:ended IS NULL OR session.end_ms IS NOT NULL) {_HISTORY_FILTER}
 ORDER BY session.session_key DESC LIMIT :limit
 """
 )
@@ -215,9 +218,9 @@ HISTORY_SESSION = (
 )
 LAST_SESSION_KEY = "SELECT coalesce(max(session_key), 0) FROM session"
 SESSION_KEY_BEHIND = """
-SELECT session.session_key FROM stage CROSS JOIN session INDEXED BY session_of_stage
-    ON session.stage_key = stage.stage_key
-WHERE stage.arn = :arn AND session.session_key < :after ORDER BY session.session_key DESC LIMIT 1 OFFSET :count
+SELECT session_key FROM session INDEXED BY session_of_stage
+WHERE stage_key = (SELECT stage_key FROM stage WHERE arn = :arn) AND session_key < :after
+ORDER BY session_key DESC LIMIT 1 OFFSET :count
 """
 SESSION_START_FROM = """
 SELECT session_key, start_ms FROM session WHERE session_key >= :first ORDER BY session_key LIMIT 1

@@ -49,10 +49,12 @@ SELECT composition.account_id, composition.stage_arn, composition.arn, compositi
     composition_event.name, composition_event.destination_id, composition_event.error_code, composition_event.cause
 FROM {events}
 """
+_KEY_OF_COMPOSITION = "(SELECT composition_key FROM composition WHERE arn = :arn)"
 LIST_COMPOSITION_EVENTS = (
-    _LOGGED_COMPOSITION_EVENT.format(events="composition CROSS JOIN composition_event USING (composition_key)")
-    + "WHERE composition.arn = :arn AND composition_event.sequence > :after"
-    " ORDER BY composition_event.sequence LIMIT :limit"
+    _LOGGED_COMPOSITION_EVENT.format(events="composition_event CROSS JOIN composition USING (composition_key)")
+    + "WHERE composition_event.composition_key = "
+    + _KEY_OF_COMPOSITION
+    + " AND composition_event.sequence > :after ORDER BY composition_event.sequence LIMIT :limit"
 )
 READ_COMPOSITION_LOG = (
     _LOGGED_COMPOSITION_EVENT.format(events="composition_event CROSS JOIN composition USING (composition_key)")

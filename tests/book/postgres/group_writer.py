@@ -1,0 +1,39 @@
+"""Writes transactions into a book in PostgreSQL, without the thread and the queue of a server."""
+
+from collections.abc import Sequence
+
+from stagebook.book.changes import Change
+from stagebook.book.postgres.postgres_connection import PostgresConnection
+from stagebook.book.postgres.write_function import WRITE, group_parameters
+from stagebook.book.tables.change_rows import ChangeTranslator
+from stagebook.book.tables.row_keys import RowKeys
+from tests.book.sample import SEAL
+
+NEW_RUN = """
+INSERT INTO node_run (backend_pid, node, internal_url, software_version) VALUES (pg_backend_pid(), 'a', '', '')
+RETURNING run_id
+"""
+
+
+class GroupWriter:
+    """The only writer of a book: keys, sequence numbers, and groups that are written at once."""
+
+    def __init__(self, connection: PostgresConnection) -> None:
+        """Write as a new run."""
+        self.connection = connection
+        ((self.run_id,),) = connection.execute(NEW_RUN)
+        self.keys = RowKeys(connection)
+        self.translator = ChangeTranslator(self.keys, seal=SEAL, last_sequence=0)
+        self.groups = 0
+
+    def write(self, *transactions: Sequence[Change]) -> bool:
+        """Write transactions as one group; return whether they were written by this call."""
+        rows = [self.translator.translate(changes)[1] for changes in transactions]
+        self.groups += 1
+        return self.send(self.groups, group_parameters(rows))
+
+    def send(self, group: int, parameters: Sequence[str | None]) -> bool:
+        """Send a group with this number."""
+        arguments = (self.run_id, group, self.translator.last_sequence, *parameters)
+        ((is_written,),) = self.connection.execute(WRITE, arguments)
+        return bool(is_written)
