@@ -6,7 +6,7 @@ from stagebook.book.changes import Change
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.write_function import WRITE, group_parameters
 from stagebook.book.tables.change_rows import ChangeTranslator
-from stagebook.book.tables.row_keys import RowKeys
+from stagebook.book.tables.stored_row_keys import StoredRowKeys
 from tests.book.sample import SEAL
 
 NEW_RUN = """
@@ -22,7 +22,7 @@ class GroupWriter:
         """Write as a new run."""
         self.connection = connection
         ((self.run_id,),) = connection.execute(NEW_RUN)
-        self.keys = RowKeys(connection)
+        self.keys = StoredRowKeys(connection)
         self.translator = ChangeTranslator(self.keys, seal=SEAL, last_sequence=0)
         self.groups = 0
 

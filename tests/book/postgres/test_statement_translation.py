@@ -1,5 +1,7 @@
 """Every statement that reads the book is accepted by PostgreSQL, and is an index search in a book of some size."""
 
+import importlib
+import pkgutil
 import re
 from collections.abc import Iterator
 from types import ModuleType
@@ -7,16 +9,18 @@ from typing import Any
 
 import pytest
 
+from stagebook.book import tables
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.postgres_schema import migrate
 from stagebook.book.postgres.statement_translation import translated
-from stagebook.book.tables import queries, row_keys
-from stagebook.book.tables.compositions import composition_reads
+from stagebook.book.tables import queries
 from stagebook.book.tables.compositions.composition_rows import NOT_ENDED_MS
 from tests.book.sample import ACCOUNT, ARN, SESSION
 from tests.postgres_server import database
 
-MODULES = (queries, composition_reads, row_keys)
+MODULES = [
+    importlib.import_module(each.name) for each in pkgutil.walk_packages(tables.__path__, prefix=f"{tables.__name__}.")
+]
 
 
 def constants(module: ModuleType) -> dict[str, str]:
@@ -24,7 +28,7 @@ def constants(module: ModuleType) -> dict[str, str]:
     return {
         name: value
         for name, value in vars(module).items()
-        if name.isupper() and not name.startswith(("_", "NOTE_")) and isinstance(value, str)
+        if name.isupper() and not name.startswith(("_", "NOTE_")) and isinstance(value, str) and "SELECT" in value
     }
 
 
@@ -81,6 +85,8 @@ OF_STATEMENT: dict[str, dict[str, Any]] = {
     "HAS_REVOKED_BEFORE": {"stage": 3},
     "OLDEST_SESSIONS": {"stage": 3},
     "HAS_BOUND_PARTICIPANTS": {"stage": "abcd"},
+    "CONNECTED_NUMBERS": {"session": 7},
+    "NUMBERS_WITH_OPEN_EVENTS": {"session": 7},
     "LIST_ENDED_COMPOSITIONS": {"after": NOT_ENDED_MS - 1},
 }
 POSITIONAL: dict[str, tuple[Any, ...]] = {
@@ -91,6 +97,7 @@ POSITIONAL: dict[str, tuple[Any, ...]] = {
 }
 # They read one row of each of many participants, all of what is open, or everything of an account.
 UNBOUNDED = {"LAST_SEQUENCE_OF_SESSION", "COUNT_STAGES", "COUNT_RESOURCES", "LIST_OPEN_SESSIONS", "HISTORY_OPEN"}
+UNBOUNDED |= {"OPEN_SESSION_KEYS", "OPEN_RECORDING_KEYS", "COMPOSITION_KEYS"}
 UNBOUNDED |= {"LIST_ACTIVE_REPLICAS", "LIST_OPEN_RECORDINGS"}
 # Small tables, and the result of an index search that has to be in another order.
 MAY_SCAN = {"sequencer", "node_run"}

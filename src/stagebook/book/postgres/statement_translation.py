@@ -17,7 +17,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Final
 
-from stagebook.book.tables import queries, row_keys
+from stagebook.book.tables import queries, stored_row_keys
 from stagebook.book.tables.compositions import composition_reads
 
 LAST_SEQUENCE: Final = """
@@ -53,11 +53,11 @@ TRANSLATED: Final = MappingProxyType(
         queries.LAST_SEQUENCE: LAST_SEQUENCE,
         queries.READ_LOG_AT: _log_at(queries.READ_LOG_AT),
         composition_reads.READ_COMPOSITION_LOG_AT: _log_at(composition_reads.READ_COMPOSITION_LOG_AT),
-        row_keys.LAST_KEYS: """
+        stored_row_keys.LAST_KEYS: """
 SELECT greatest((SELECT max(last_stage_key) FROM sequencer), (SELECT coalesce(max(stage_key), 0) FROM stage)),
     greatest((SELECT max(last_session_key) FROM sequencer), (SELECT coalesce(max(session_key), 0) FROM session))
 """,
-        row_keys.LAST_COMPOSITION_KEY: "SELECT coalesce(max(composition_key), 0) FROM composition",
+        stored_row_keys.LAST_COMPOSITION_KEY: "SELECT coalesce(max(composition_key), 0) FROM composition",
     }
 )
 """Statements that are more than their parameters apart, by their form for SQLite."""
