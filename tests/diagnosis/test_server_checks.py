@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from stagebook.api.watch.health import Health, ServerStatus
+from stagebook.api.watch.health import Health, LiveKitHealth, ServerStatus
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.data_folder.secrets import DataFolder, ServerAddress
 from stagebook.diagnosis.finding import Severity
@@ -83,6 +85,17 @@ def test_a_server_that_has_failed_is_an_error() -> None:
         status=ServerStatus.FAILED, version="1.0", auth="on", unknown_stream_keys=0, encoder_streams=0, shed_encoders=0
     )
     assert severities(facts_of(health=health)) == {"server": Severity.ERROR}
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [("reachable", Severity.OK), ("failing", Severity.ERROR), ("unreachable", Severity.ERROR)],
+)
+def test_the_state_of_livekit_is_a_finding(state: str, expected: Severity) -> None:
+    livekit = LiveKitHealth(state=state, since=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    findings = list(judge_server(facts_of(health=msgspec.structs.replace(HEALTHY, livekit=livekit))))
+    assert [finding.severity for finding in findings if finding.subject == "LiveKit"] == [expected]
+    assert any(finding.found == f"{state} since 2026-01-02T03:04:05Z" for finding in findings)
 
 
 def test_a_server_of_another_version_is_a_warning() -> None:

@@ -10,7 +10,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import msgspec
 
-from stagebook.api.watch.health import Health, ServerStatus
+from stagebook.api.watch.health import Health, LiveKitHealth, ServerStatus
 from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.data_folder.folder_permissions import DataFolderError
 from stagebook.data_folder.secrets import DataFolder
@@ -152,6 +152,8 @@ def _judge_health(facts: RunningServerFacts, health: Health, running: str) -> It
     else:
         remedy = "read its log, and start it again"
         yield _finding("server", Severity.ERROR, f"{running} is {health.status}", "it refuses requests", remedy)
+    if isinstance(health.livekit, LiveKitHealth):
+        yield _judge_livekit(health.livekit)
     if health.version != facts.installed_version:
         yield _finding(
             "version",
@@ -160,6 +162,17 @@ def _judge_health(facts: RunningServerFacts, health: Health, running: str) -> It
             "the installed version is not in use yet",
             "make a backup of the book, and start the server again",
         )
+
+
+def _judge_livekit(livekit: LiveKitHealth) -> Finding:
+    found = f"{livekit.state} since {livekit.since:%Y-%m-%dT%H:%M:%SZ}"
+    if livekit.state == "reachable":
+        return _finding("LiveKit", Severity.OK, found)
+    if livekit.state == "failing":
+        meaning, remedy = "it answers by errors, and media continues", "look at its Redis, and at the proxy before it"
+    else:
+        meaning, remedy = "nobody can publish or watch, and no room is read", "start it, or correct its URL"
+    return _finding("LiveKit", Severity.ERROR, found, meaning, remedy)
 
 
 def _finding(subject: str, severity: Severity, found: str, meaning: str = "", remedy: str = "") -> Finding:

@@ -4,7 +4,9 @@ An engine knows two kinds of objects, named by ids that the caller chooses:
 
 * A source is one publication: the audio and video of one publisher. Viewers subscribe to a source.
 * A connection is one peer's transport: a publisher's or viewer's WebRTC connection, or an encoder's RTMP connection. A
-  source outlives the connections that publish it, so that a publisher can reconnect while its viewers stay.
+  source outlives the connections that publish it, so that a publisher can reconnect while its viewers stay. The id of
+  a source begins with the AWS account that it belongs to and a full stop. An engine that forwards media on servers of
+  its own may name its objects by it; to the others it is opaque.
 
 Stages, participants, sessions and tokens are the manager's concern; an engine never sees them. Requests are calls of
 `MediaEngine`. What happens without a request is reported to one listener as facts. All arguments, results and facts are

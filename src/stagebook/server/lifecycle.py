@@ -209,6 +209,7 @@ class Server:
             unknown_stream_keys=parts.manager.unknown_stream_keys,
             encoder_streams=0 if parts.media.ingest is None else parts.media.ingest.load.streams,
             shed_encoders=0 if parts.media.ingest is None else parts.media.ingest.load.shed_encoders,
+            livekit=parts.livekit_health(),
         )
 
     def _on_started(self) -> None:

@@ -14,10 +14,12 @@ from importlib import metadata
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+import msgspec
 import structlog
 
 from stagebook.api.access.sigv4.credentials import CredentialStore
 from stagebook.api.livekit_counts import LiveKitCounts
+from stagebook.api.watch.health import LiveKitHealth
 from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.book.book_pages import BookPages
 from stagebook.book.server_book import ServerBook
@@ -195,6 +197,12 @@ class ServerParts:
         if self.room_history is not None:
             return self.room_history.counts()
         return None if self.media.livekit is None else self.media.livekit.counts()
+
+    def livekit_health(self) -> LiveKitHealth | msgspec.UnsetType | None:
+        """Return whether LiveKit can be reached; UNSET on a server without it."""
+        if self.room_history is not None:
+            return self.room_history.reachability.health()
+        return msgspec.UNSET if self.media.livekit is None else self.media.livekit.reachability.health()
 
     async def _make_book_shrinkable(self) -> None:
         """Rewrite a book of an earlier version once, so that its file becomes shorter when rows are deleted."""

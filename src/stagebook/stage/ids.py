@@ -59,3 +59,11 @@ def new_stream_key(configuration: Arn, randomness: Randomness) -> str:
 def new_connection_id(randomness: Randomness) -> str:
     """Return the id of one connection of a participant: 128 bits, unguessable, safe in a URL path."""
     return randomness.token_bytes(16).hex()
+
+
+def new_source_id(account_id: str, randomness: Randomness) -> str:
+    """Return the id of one publication in the media engine: `<account>.<128 bits>`.
+
+    An engine whose servers are shared names its objects by it, so that each of their reports tells its account.
+    """
+    return f"{account_id}.{randomness.token_bytes(16).hex()}"

@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import UNSET, UnsetType
 
-from stagebook.api.watch.health import Health, HealthApi, ServerStatus
+from stagebook.api.watch.health import Health, HealthApi, LiveKitHealth, ServerStatus
 
 
-async def get_health(server_status: ServerStatus, *, method: str = "GET") -> tuple[int, dict[bytes, bytes], bytes]:
+async def get_health(
+    server_status: ServerStatus, *, method: str = "GET", livekit: LiveKitHealth | UnsetType | None = UNSET
+) -> tuple[int, dict[bytes, bytes], bytes]:
     sent: list[MutableMapping[str, Any]] = []
 
     async def receive() -> MutableMapping[str, Any]:
@@ -19,7 +23,7 @@ async def get_health(server_status: ServerStatus, *, method: str = "GET") -> tup
         sent.append(message)
 
     counted = {"unknown_stream_keys": 2, "encoder_streams": 3, "shed_encoders": 4}
-    api = HealthApi(lambda: Health(status=server_status, version="1.2.3", auth="off", **counted))
+    api = HealthApi(lambda: Health(status=server_status, version="1.2.3", auth="off", livekit=livekit, **counted))
     await api({"type": "http", "method": method, "path": "/health"}, receive, send)
     start, body = sent
     return start["status"], dict(start["headers"]), body["body"]
@@ -40,6 +44,17 @@ async def test_the_http_status_follows_the_server_status(server_status: ServerSt
         "shed_encoders": 4,
     }
     assert headers[b"content-length"] == str(len(body)).encode()
+
+
+async def test_a_server_with_livekit_shows_its_state() -> None:
+    since = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    for livekit, shown in (
+        (LiveKitHealth(state="failing", since=since), {"state": "failing", "since": "2026-01-02T03:04:05Z"}),
+        (None, None),
+    ):
+        status, _, body = await get_health(ServerStatus.OK, livekit=livekit)
+        assert status == 200
+        assert json.loads(body)["livekit"] == shown
 
 
 async def test_head_has_no_body() -> None:

@@ -90,19 +90,22 @@ class LiveKitNode:
 
 
 class RedisServer:
-    """A redis-server that keeps nothing on disk. It can be ended and started again, and is empty then."""
+    """A redis-server. It can be ended and started again, and is empty then if it has no folder."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
         program = shutil.which("redis-server")
         if program is None:
             pytest.skip("needs redis-server")
         self._program = program
         (self.port,) = free_ports(1)
+        # fsync for each command, so that a kill loses nothing.
+        kept = () if folder is None else ("--appendonly", "yes", "--appendfsync", "always", "--dir", str(folder))
+        self._options = ("--bind", "127.0.0.1", "--save", "", *kept)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
-        command = (self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "")
+        command = (self._program, "--port", str(self.port), *self._options)
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until_listening(self.port, self._process, name="redis-server")
 
@@ -126,12 +129,12 @@ def running_node(folder: Path, *, webhook_url: str) -> Iterator[LiveKitNode]:
 
 @contextmanager
 def running_cluster(
-    folder: Path, *, webhook_url: str, nodes: int = 2
+    folder: Path, *, webhook_url: str, nodes: int = 2, keeps_data: bool = True
 ) -> Iterator[tuple[list[LiveKitNode], RedisServer]]:
-    """Run several nodes and their Redis."""
+    """Run several nodes and their Redis. With `keeps_data`, Redis has its data again after a restart."""
     program = required(LIVEKIT)
     with ExitStack() as started:
-        redis = RedisServer()
+        redis = RedisServer(folder if keeps_data else None)
         started.callback(redis.kill)
         redis.start()
         running = [LiveKitNode(program, folder, webhook_url=webhook_url, redis_port=redis.port) for _ in range(nodes)]

@@ -12,11 +12,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from stagebook.media.livekit.livekit_access import LiveKitAccess
+from stagebook.media.livekit.room_service import RoomService
 from tests.clients.publisher import Publisher
+from tests.clients.stage_client import OfferRefusedError
 from tests.clients.viewer import Viewer
 from tests.e2e.ingest.commands import VIEWED
 from tests.e2e.ingest.ingest_handle import IngestHandle
-from tests.e2e.livekit.livekit_node import running_cluster, running_node
+from tests.e2e.livekit.livekit_node import KEY, LiveKitNode, RedisServer, running_cluster, running_node
 from tests.e2e.livekit.webhook_relay import RelayMode, WebhookRelay, webhook_relay
 from tests.e2e.participants.conftest import Peers
 from tests.e2e.participants.stage_handle import EventSummary, StageHandle
@@ -27,6 +30,7 @@ pytestmark = [pytest.mark.livekit, pytest.mark.timeout(240)]
 VANISHED_SECONDS = 20.0
 """LiveKit takes 15 s to give a peer up."""
 DEAD_NODE_SECONDS = 12.0
+REDIS_SECONDS = 30.0
 WEBHOOK_SECONDS = 0.05
 """From the arrival of the webhook to the time of the event."""
 PUBLISHED = ("JOINED", "PUBLISH_STARTED")
@@ -202,9 +206,56 @@ async def test_a_dead_node_ends_its_connections_within_12_s(tmp_path: Path, peer
         times = await event_times(stage, show.publisher_id)
         print(f"LEFT after the death of the node: {times['LEFT'] - died_at:.1f} s")
         assert times["LEFT"] - died_at < DEAD_NODE_SECONDS
+        assert livekit_state(server) == "unreachable"
 
 
-async def test_a_cluster_survives_a_restart_of_redis_and_the_death_of_a_node(
+def livekit_state(server: RunningServer) -> str:
+    """Return what `/health` says of LiveKit."""
+    state: str = httpx.get(f"{server.endpoint_url}/health").json()["livekit"]["state"]
+    return state
+
+
+async def expect_state(server: RunningServer, expected: str) -> None:
+    """Wait until `/health` says this of LiveKit."""
+    async with asyncio.timeout(30):
+        while await asyncio.to_thread(livekit_state, server) != expected:  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(0.2)
+
+
+async def survive_outage(redis: RedisServer, node: LiveKitNode, show: Show, stage: StageHandle, peers: Peers) -> None:
+    """Redis does not run for REDIS_SECONDS. The media continues, and only what is ended by a request ends."""
+    kicked_id, token = await stage.token("SUBSCRIBE")
+    kicked = peers.viewer(token, publisher_id=show.publisher_id)
+    await kicked.start()
+    await kicked.wait_for_media()
+    async with httpx.AsyncClient() as client:
+        service = RoomService(client, url=node.url, access=LiveKitAccess(KEY, wall_clock=time.time))
+        (room,) = await service.list_rooms()
+        account_id = stage.arn.split(":")[4]
+        assert room.name.startswith(f"sb.{account_id}.")
+        assert len(await service.list_participants(room.name)) == 3
+    redis.kill()
+    killed_at = time.monotonic()
+    await expect_state(stage.server, "failing")
+    _, token = await stage.token("PUBLISH")
+    with pytest.raises(OfferRefusedError) as refused:
+        await peers.publisher(token).start()
+    assert refused.value.status == 503
+    await stage.call("disconnect_participant", participantId=kicked_id)
+    await asyncio.sleep(killed_at + REDIS_SECONDS - time.monotonic())
+    await show.viewer.wait_for_more_frames()
+    redis.start()
+    await expect_state(stage.server, "reachable")
+    async with httpx.AsyncClient() as client, asyncio.timeout(30):
+        service = RoomService(client, url=node.url, access=LiveKitAccess(KEY, wall_clock=time.time))
+        while len(await service.list_participants(room.name)) != 2:  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(0.2)
+    await show.viewer.wait_for_more_frames(90)
+    assert await stage.events(show.publisher_id) == list(PUBLISHED)
+    assert await stage.events(show.viewer_id) == list(show.watching)
+
+
+async def test_a_cluster_survives_an_outage_of_redis_and_the_death_of_a_node(
     tmp_path: Path, peers: Peers, relay: WebhookRelay
 ) -> None:
     with (
@@ -215,11 +266,7 @@ async def test_a_cluster_survives_a_restart_of_redis_and_the_death_of_a_node(
         stage = StageHandle(server)
         show = Show(stage, peers)
         await show.start()
-        redis.kill()
-        await show.viewer.wait_for_more_frames()
-        redis.start()
-        await show.viewer.wait_for_more_frames(90)
-        assert await stage.events(show.publisher_id) == list(PUBLISHED)
+        await survive_outage(redis, nodes[0], show, stage, peers)
         later = Show(stage, peers)
         await later.start()
         # The server knows the first node's address. The rooms of the other one end with it.

@@ -23,6 +23,8 @@ class RelayMode(Enum):
     PASS = "pass"
     LOSE = "lose"
     """Each is answered, and nobody gets it."""
+    FAIL = "fail"
+    """Each is answered by an error, and nobody gets it. LiveKit sends it again for 30 s."""
     DOUBLE_AND_REORDER = "double and reorder"
     """Each is held back until the next one has been passed on, and is then passed on twice."""
 
@@ -33,6 +35,7 @@ class WebhookRelay:
     def __init__(self) -> None:
         self.mode = RelayMode.PASS
         self.received = 0
+        self.failed = 0
         self.passed: list[tuple[str, float]] = []
         """The body of each webhook that was passed on, with the time of its arrival in seconds since 1970."""
         self._servers: list[RunningServer] = []
@@ -44,8 +47,7 @@ class WebhookRelay:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
-                relay.receive(body, self.headers["authorization"])
-                self.send_response(200)
+                self.send_response(relay.receive(body, self.headers["authorization"]))
                 self.send_header("content-length", "0")
                 self.end_headers()
 
@@ -60,8 +62,8 @@ class WebhookRelay:
         """Pass webhooks on to this server too."""
         self._servers = [each for each in self._servers if each.process.poll() is None] + [server]
 
-    def receive(self, body: bytes, authorization: str) -> None:
-        """Do with a webhook what the mode says."""
+    def receive(self, body: bytes, authorization: str) -> int:
+        """Do with a webhook what the mode says. Return the status of the answer."""
         arrived_at = time.time()
         with self._lock:
             self.received += 1
@@ -74,9 +76,12 @@ class WebhookRelay:
                     due, self._held = [], webhook
             elif mode is RelayMode.PASS:
                 due = [webhook]
+            elif mode is RelayMode.FAIL:
+                self.failed += 1
         for each in due:
             self.passed.append((each[0].decode(), arrived_at))
             self._pass_on(*each)
+        return 500 if mode is RelayMode.FAIL else 200
 
     def close(self) -> None:
         """Stop to listen."""

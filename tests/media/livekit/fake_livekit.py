@@ -40,8 +40,13 @@ class FakeLiveKit:
         self.received: dict[str, list[rtc.SignalRequest]] = {}
         """What each identity has sent on its websockets."""
         self.whip_status = 201
+        self.whip_held: asyncio.Event | None = None
+        """What WHIP offers wait for, after they were read."""
+        self.whip_waiting = 0
         self.is_silent = False
         """Whether signalling is not answered."""
+        self.forgets = False
+        """Whether the room service finds no participant to remove."""
         self.failures = 0
         """How many of the next calls of the room service fail."""
         self._sockets: dict[str, Send] = {}
@@ -56,6 +61,9 @@ class FakeLiveKit:
             body += event.get("body", b"")
             if not event.get("more_body"):
                 break
+        if scope["path"] == "/whip/v1" and self.whip_held is not None:
+            self.whip_waiting += 1
+            await self.whip_held.wait()
         status, headers, answer = self._respond(scope, body)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
@@ -95,6 +103,12 @@ class FakeLiveKit:
 
     def _whip(self, scope: Scope, grants: dict[str, Any]) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         self.requests.append(f"{scope['method']} WHIP")
+        if scope["method"] == "DELETE":
+            key = grants["video"]["room"], grants["sub"]
+            if key not in self.participants:
+                return 404, [], b"no session"
+            self._end(*key, models.DisconnectReason.CLIENT_INITIATED)
+            return 200, [], b""
         if scope["method"] == "PATCH":
             if dict(scope["headers"])[b"if-match"] == b"*":
                 return 200, [(b"etag", b"second")], RESTART_FRAGMENT.encode()
@@ -125,7 +139,7 @@ class FakeLiveKit:
 
     def _on_RemoveParticipant(self, body: bytes) -> Message | None:  # noqa: N802
         request = room.RoomParticipantIdentity.FromString(body)
-        if (request.room, request.identity) not in self.participants:
+        if (request.room, request.identity) not in self.participants or self.forgets:
             return None
         self._end(request.room, request.identity, models.DisconnectReason.PARTICIPANT_REMOVED)
         return room.RemoveParticipantResponse()
@@ -190,6 +204,9 @@ class FakeLiveKit:
                 first = answers[0 if request.offer.id == 1 else 1]
                 for message in messages[first : first + 3]:
                     await self.tell(identity, message)
+            case "leave":
+                room_name = next((key[0] for key in self.participants if key[1] == identity), "")
+                self.participants.pop((room_name, identity), None)
             case "ping_req":
                 await self.tell(identity, rtc.SignalResponse(pong_resp=rtc.Pong()))
 

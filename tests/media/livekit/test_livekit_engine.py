@@ -212,6 +212,17 @@ async def test_a_connection_that_is_closed_leaves_livekit_without_a_fact() -> No
         assert one.facts == []
 
 
+async def test_connections_end_although_the_room_service_has_forgotten_them() -> None:
+    """As after the loss of Redis: the room service finds no participants, and the nodes still have them."""
+    async with running() as one:
+        await one.publish()
+        await one.watch()
+        one.fake.forgets = True
+        for connection_id in ("v", "p"):
+            one.engine.close(connection_id=connection_id)
+        await until(lambda: not one.fake.participants, "the end of both")
+
+
 async def test_the_end_of_a_source_deletes_its_room_without_a_fact() -> None:
     async with running() as one:
         await one.publish()
@@ -326,6 +337,40 @@ async def test_a_publisher_that_gives_up_leaves_nothing() -> None:
         await asyncio.gather(offered, return_exceptions=True)
         await until(lambda: is_empty(one), "an engine without anything")
         assert ROOM not in one.fake.rooms
+
+
+async def test_a_whip_publisher_that_gives_up_is_removed_although_livekit_continues_with_its_offer() -> None:
+    async with running() as one:
+        one.fake.whip_held = asyncio.Event()
+        offered = asyncio.create_task(one.publish())
+        await until(lambda: one.fake.whip_waiting == 1, "the offer")
+        offered.cancel()
+        await asyncio.gather(offered, return_exceptions=True)
+        assert len(one.engine.rooms) == 0
+        one.fake.whip_held.set()
+        await until(lambda: is_empty(one), "an engine without anything")
+        assert "POST WHIP" in one.fake.requests
+        assert ROOM not in one.fake.rooms
+
+
+async def test_the_end_of_an_offer_does_not_end_the_room_of_a_later_one() -> None:
+    async with running() as one:
+        one.fake.whip_held = asyncio.Event()
+        offered = asyncio.create_task(one.publish())
+        await until(lambda: one.fake.whip_waiting == 1, "the offer")
+        offered.cancel()
+        await asyncio.gather(offered, return_exceptions=True)
+        held, one.fake.whip_held = one.fake.whip_held, None
+        await one.publish("q")
+        held.set()
+        await until(lambda: not one.engine._tasks._tasks, "the end of the first offer")
+        assert set(one.fake.participants) == {(ROOM, "q")}
+
+
+async def test_offers_in_an_outage_of_livekit_are_to_be_repeated() -> None:
+    async with running() as one:
+        one.fake.failures = 1
+        assert await refusal(one.publish()) is RefusalReason.BUSY
 
 
 async def test_the_end_of_a_source_refuses_its_offers_at_once() -> None:

@@ -48,9 +48,9 @@ def closed(connection_id: str, cause: CloseCause) -> Closed:
 
 def test_the_room_is_named_by_account_and_source(noted: Noted) -> None:
     assert room_name("s") == "sb.-.s"
-    connection = noted.rooms.open_publisher("p", "s", now=1.5, account_id="123456789012")
+    connection = noted.rooms.open_publisher("p", "123456789012.s", now=1.5)
     assert (connection.room, connection.opened_at) == ("sb.123456789012.s", 1.5)
-    assert noted.rooms.rooms() == {"s": "sb.123456789012.s"}
+    assert noted.rooms.rooms() == {"123456789012.s": "sb.123456789012.s"}
 
 
 def test_each_fact_is_reported_once(noted: Noted) -> None:

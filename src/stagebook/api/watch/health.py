@@ -4,6 +4,7 @@ The response is 200 while everything works and 503 while it does not. It needs n
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
@@ -22,6 +23,13 @@ class ServerStatus(StrEnum):
     FAILED = "failed"
 
 
+class LiveKitHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """What LiveKit answers: `reachable`, `failing` (it answers by errors, as without its Redis) or `unreachable`."""
+
+    state: str
+    since: datetime
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """The body of the response.
 
@@ -29,6 +37,9 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     stage. Such a refusal has no participant and therefore no event. `encoder_streams` is the number of encoders that
     publish now, and `shed_encoders` counts those that were refused since the start because every ingest process was
     full or overloaded.
+
+    `livekit` is only in the answer of a server with a LiveKit. It has no influence on `status`: the APIs work without
+    LiveKit, and a server that load balancers avoid could not tell what is wrong.
     """
 
     status: ServerStatus
@@ -37,6 +48,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     unknown_stream_keys: int
     encoder_streams: int
     shed_encoders: int
+    livekit: LiveKitHealth | msgspec.UnsetType | None = msgspec.UNSET
+    """None before the first ping is answered or has failed."""
 
 
 class HealthApi:

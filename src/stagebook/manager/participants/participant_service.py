@@ -39,7 +39,7 @@ from stagebook.stage.errors import (
     ServerBusyError,
 )
 from stagebook.stage.events import Cause
-from stagebook.stage.ids import new_connection_id
+from stagebook.stage.ids import new_connection_id, new_source_id
 from stagebook.stage.participant.transitions import ConnectionKind
 from stagebook.stage.resources import ClientInfo, ParticipantRecord, Stage
 from stagebook.stage.session.session_facts import (
@@ -112,7 +112,7 @@ class ParticipantService:
         connection_id = new_connection_id(self._randomness)
         request = PublishRequested(
             connection_id=connection_id,
-            source_id=new_connection_id(self._randomness),
+            source_id=new_source_id(stage.account_id, self._randomness),
             claims=claims,
             client=client,
             known=known,

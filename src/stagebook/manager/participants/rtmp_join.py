@@ -38,7 +38,7 @@ from stagebook.stage.errors import (
     StreamKeyUnknownError,
 )
 from stagebook.stage.events import Cause, ErrorCode
-from stagebook.stage.ids import new_connection_id
+from stagebook.stage.ids import new_connection_id, new_source_id
 from stagebook.stage.resources import ClientInfo, IngestConfiguration, ParticipantProtocol
 from stagebook.stage.session.orders import AskEngine
 from stagebook.stage.session.session_facts import (
@@ -169,7 +169,7 @@ class RtmpJoin:
             if ask.is_secure or configuration.insecure_ingest:
                 return EncoderRequested(
                     connection_id=new_connection_id(self._randomness),
-                    source_id=new_connection_id(self._randomness),
+                    source_id=new_source_id(configuration.account_id, self._randomness),
                     publisher_id=configuration.participant_id,
                     claims=claims,
                     client=ClientInfo(),

@@ -255,8 +255,7 @@ class LiveKitEngine:
         except BaseException:
             # It may have been closed before its websocket was open.
             self._open.pop(connection.connection_id)
-            self._tasks.spawn(opened.peer.close())
-            self._forget(connection)
+            self._forget(connection, opened)
             raise
         finally:
             self._exchanges -= 1
@@ -264,12 +263,14 @@ class LiveKitEngine:
         asyncio.get_running_loop().call_soon(self.rooms.note_answered, connection.connection_id)
         return answer
 
-    def _forget(self, connection: RoomConnection) -> None:
+    def _forget(self, connection: RoomConnection, opened: OpenConnection) -> None:
         """Forget a connection whose offer has no answer, also at LiveKit, with its room if nobody else needs that."""
         self.rooms.close(connection.connection_id)
-        self._remove(connection)
+        self._tasks.remove_participant(connection.room, connection.connection_id, after=opened.peer.close)
         if not self.rooms.is_open(connection.source_id):
-            self._tasks.delete_room(connection.room)
+            self._tasks.delete_room(
+                connection.room, after=opened.peer.close, unless=lambda: self.rooms.is_open(connection.source_id)
+            )
 
     async def create_room(self, name: str, *, empty_timeout_seconds: int) -> None:
         """Make a room that is this server's. Raises RoomServiceError."""
@@ -281,7 +282,9 @@ class LiveKitEngine:
         try:
             await self.create_room(room, empty_timeout_seconds=EMPTY_ROOM_SECONDS)
         except RoomServiceError as error:
-            raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail=str(error)) from error
+            # Without its Redis LiveKit answers by an error. It makes rooms again some seconds later.
+            reason = RefusalReason.BUSY if error.is_answered else RefusalReason.ENGINE_LOST
+            raise MediaRefusedError(reason=reason, detail=str(error)) from error
 
     def _check_room(self) -> None:
         """Raise MediaRefusedError (BUSY) if there are too many connections or exchanges."""

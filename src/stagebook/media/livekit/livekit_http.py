@@ -20,7 +20,14 @@ MAX_PATH_CHARACTERS: Final = 2_048
 
 
 class LiveKitCallError(Exception):
-    """LiveKit did not answer, or its answer cannot be read. The message has no secrets."""
+    """LiveKit did not answer, or its answer cannot be read. The message has no secrets.
+
+    `is_answered` tells whether the begin of an answer has arrived.
+    """
+
+    def __init__(self, detail: str, *, is_answered: bool) -> None:
+        super().__init__(detail)
+        self.is_answered = is_answered
 
 
 class LiveKitAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +80,7 @@ async def call_livekit(
 
     `timeout_seconds` includes the wait for a free connection, and `max_size_bytes` is for the body of the answer.
     """
+    is_answered = False
     try:
         async with (
             asyncio.timeout(timeout_seconds),
@@ -80,18 +88,20 @@ async def call_livekit(
                 method, url, content=content, headers=headers, timeout=timeout_seconds, follow_redirects=False
             ) as response,
         ):
+            is_answered = True
             body = await _body(response, max_size_bytes)
             return LiveKitAnswer(status=response.status_code, headers=response.headers, body=body)
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-        raise LiveKitCallError(f"LiveKit did not answer: {type(error).__name__}") from error
+        detail = f"LiveKit did not answer: {type(error).__name__}"
+        raise LiveKitCallError(detail, is_answered=is_answered) from error
 
 
 async def _body(response: httpx.Response, max_size_bytes: int) -> bytes:
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise LiveKitCallError("LiveKit's answer is compressed, and was not asked to be")
+        raise LiveKitCallError("LiveKit's answer is compressed, and was not asked to be", is_answered=True)
     body = bytearray()
     async for part in response.aiter_raw():
         body += part
         if len(body) > max_size_bytes:
-            raise LiveKitCallError(f"LiveKit's answer has more than {max_size_bytes} bytes")
+            raise LiveKitCallError(f"LiveKit's answer has more than {max_size_bytes} bytes", is_answered=True)
     return bytes(body)

@@ -22,11 +22,12 @@ from stagebook.media.livekit.facts.room_connections import RoomConnection, RoomC
 from stagebook.media.port import CloseCause, Closed, Connected, MediaFact, SourceMeasured
 
 NO_ACCOUNT: Final = "-"
-"""Stands for the account in the name of a room whose account is not known."""
-
-
+"""Stands for the account in the name of a room whose source id has none."""
 CHECK_ROOM_PREFIX: Final = "stagebook-check-"
 _OWN_ROOM: Final = re.compile(rf"{CHECK_ROOM_PREFIX}[0-9a-f]{{16}}|sb\.(-|[0-9]{{12}})\..+", re.DOTALL)
+
+
+_ACCOUNT: Final = re.compile(r"[0-9]{12}\.")
 
 
 def is_engine_room(name: str) -> bool:
@@ -34,9 +35,10 @@ def is_engine_room(name: str) -> bool:
     return _OWN_ROOM.fullmatch(name) is not None
 
 
-def room_name(source_id: str, *, account_id: str = NO_ACCOUNT) -> str:
-    """Return the name of a source's room, `sb.<account>.<source id>`."""
-    return f"sb.{account_id}.{source_id}"
+def room_name(source_id: str) -> str:
+    """Return the name of a source's room, `sb.<account>.<rest of the source id>` (`media.port`)."""
+    has_account = _ACCOUNT.match(source_id) is not None
+    return f"sb.{source_id}" if has_account else f"sb.{NO_ACCOUNT}.{source_id}"
 
 
 class _Source(msgspec.Struct, kw_only=True):
@@ -66,13 +68,12 @@ class LiveKitRooms:
         source_id: str,
         *,
         now: float,
-        account_id: str = NO_ACCOUNT,
         is_redundant: bool = False,
     ) -> RoomConnection:
         """Add a publisher, and its source if that is new. `now` is the monotonic time in seconds."""
         source = self._sources.get(source_id)
         if source is None:
-            source = self._sources[source_id] = _Source(room=room_name(source_id, account_id=account_id))
+            source = self._sources[source_id] = _Source(room=room_name(source_id))
         return self._open(
             RoomConnection(
                 connection_id=connection_id,

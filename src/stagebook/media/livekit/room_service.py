@@ -26,11 +26,16 @@ _Answer = TypeVar("_Answer", bound=Message)
 
 
 class RoomServiceError(Exception):
-    """LiveKit did not answer, or refused the call. `code` is Twirp's error code, empty if there was no answer."""
+    """LiveKit did not answer, or refused the call.
 
-    def __init__(self, detail: str, *, code: str = "") -> None:
+    `code` is Twirp's error code, empty if there is none. `is_answered` tells whether there was an answer, of LiveKit
+    or of a proxy.
+    """
+
+    def __init__(self, detail: str, *, code: str = "", is_answered: bool = True) -> None:
         super().__init__(detail)
         self.code = code
+        self.is_answered = is_answered
 
 
 class _TwirpError(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +115,7 @@ class RoomService:
                 max_size_bytes=MAX_ANSWER_SIZE_BYTES,
             )
         except LiveKitCallError as error:
-            raise RoomServiceError(f"{method}: {error}") from error
+            raise RoomServiceError(f"{method}: {error}", is_answered=error.is_answered) from error
         if response.status != httpx.codes.OK:
             raise _refusal(method, response)
         # A page of a proxy can be read as protobuf, even an empty one: it would say that nothing is there.

@@ -2,21 +2,26 @@
 
 The caller of the engine does not wait: a call to a failed node takes seconds, and the engine has ended the connection
 already. The end of a source with 10,000 viewers is as many calls, of which MAX_ENDS_AT_ONCE are made at a
-time.
+time. A call that fails is repeated for longer than an outage of LiveKit's Redis takes that sources outlive: what has
+ended in this time must not continue in LiveKit.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import structlog
 
 from stagebook.media.livekit.room_service import RoomService, RoomServiceError
 
 MAX_ENDS_AT_ONCE: Final = 32
-_DELAYS_SECONDS: Final = (0.0, 0.5, 2.0, 5.0)
-"""Before each attempt."""
+MAX_REPEATED_TASKS: Final = 10_000
+"""With more tasks than these, failed calls are not repeated."""
+_DELAYS_SECONDS: Final = (0.0, 0.5, 2.0, *(5.0,) * 60)
+"""Before each attempt. Together longer than `livekit_polls.OUTAGE_SECONDS`."""
 _STOP_TIMEOUT_SECONDS: Final = 5.0
+
+_Step: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 _log = structlog.get_logger(__name__)
 
@@ -30,13 +35,21 @@ class RoomTasks:
         self._calls = asyncio.Semaphore(MAX_ENDS_AT_ONCE)
         self._is_failing = False
 
-    def remove_participant(self, room: str, identity: str) -> None:
-        """Remove a participant. Does nothing if it is unknown."""
-        self.spawn(self._call(lambda: self._service.remove_participant(room, identity)))
+    def remove_participant(self, room: str, identity: str, *, after: _Step | None = None) -> None:
+        """Remove a participant, after another step if one is given. Does nothing if it is unknown."""
+        self.spawn(self._call(lambda: self._service.remove_participant(room, identity), after=after))
 
-    def delete_room(self, room: str) -> None:
-        """Delete a room with all its connections. Does nothing if it is unknown."""
-        self.spawn(self._call(lambda: self._service.delete_room(room)))
+    def delete_room(self, room: str, *, after: _Step | None = None, unless: Callable[[], bool] = lambda: False) -> None:
+        """Delete a room with all its connections, after another step if one is given.
+
+        `unless` is asked before each attempt: when it returns true, the room is kept. Does nothing if it is unknown.
+        """
+
+        async def delete() -> None:
+            if not unless():
+                await self._service.delete_room(room)
+
+        self.spawn(self._call(delete, after=after))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine in the background."""
@@ -51,8 +64,10 @@ class RoomTasks:
         for task in self._tasks:
             task.cancel()
 
-    async def _call(self, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Make a call of the room service. It is repeated a few times while LiveKit fails."""
+    async def _call(self, call: _Step, *, after: _Step | None) -> None:
+        """Make a call of the room service. It is repeated while LiveKit fails."""
+        if after is not None:
+            await after()
         for delay_seconds in _DELAYS_SECONDS:
             await asyncio.sleep(delay_seconds)
             try:
@@ -60,6 +75,8 @@ class RoomTasks:
                     await call()
             except RoomServiceError as error:
                 failure = error
+                if len(self._tasks) > MAX_REPEATED_TASKS:
+                    break
             else:
                 self._is_failing = False
                 return

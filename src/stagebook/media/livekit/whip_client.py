@@ -3,6 +3,7 @@
 The resource of a session stays within the server: a peer speaks to Stagebook's own WHIP resource.
 """
 
+import contextlib
 from collections.abc import Mapping
 from typing import Final
 
@@ -69,6 +70,11 @@ class WhipClient:
         if response.status != httpx.codes.OK:
             raise _refusal(response)
         return WhipFragment(fragment=response.text, etag=tag)
+
+    async def end(self, resource: str, *, token: str) -> None:
+        """End a session. A failure is ignored: the room service removes the participant as well."""
+        with contextlib.suppress(MediaRefusedError):
+            await self._request("DELETE", resource, "", {"Authorization": f"Bearer {token}"})
 
     async def _request(self, method: str, path: str, body: str, headers: Mapping[str, str]) -> LiveKitAnswer:
         try:

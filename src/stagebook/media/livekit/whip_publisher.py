@@ -1,5 +1,6 @@
 """A publisher at LiveKit's WHIP endpoint."""
 
+import asyncio
 from collections.abc import Callable
 
 from stagebook.media.livekit.livekit_sdp import ice_session, require_answer
@@ -17,11 +18,14 @@ class WhipPublisher:
         self._offer = offer
         self._token = token
         self._session = WhipSession(answer="", resource="", etag="")
+        self._posting: asyncio.Task[WhipSession] | None = None
         self.ice_session = ""
 
     async def open(self) -> str:
         """Return LiveKit's answer. Raises MediaRefusedError."""
-        self._session = await self._client.publish(self._offer, token=self._token())
+        # Not cancelled with the caller: LiveKit continues with a request that it has read.
+        self._posting = asyncio.create_task(self._client.publish(self._offer, token=self._token()))
+        self._session = await asyncio.shield(self._posting)
         answer = require_answer(self._session.answer)
         self.ice_session = ice_session(answer)
         return answer
@@ -40,4 +44,12 @@ class WhipPublisher:
         return PatchAnswer(fragment=answered.fragment, ice_session=self.ice_session)
 
     async def close(self) -> None:
-        """Nothing: the participant is removed by the room service."""
+        """End the session at LiveKit. An offer in progress is answered first: before, LiveKit may not know the session.
+
+        This ends the participant also if LiveKit's Redis has lost its data. The room service finds none then.
+        """
+        if self._posting is None:
+            return
+        (session,) = await asyncio.gather(self._posting, return_exceptions=True)
+        if isinstance(session, WhipSession):
+            await self._client.end(session.resource, token=self._token())

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from stagebook.api.livekit_webhooks import DurableWebhooks
     from stagebook.livekit_history.room_history import RoomHistory
+    from stagebook.server.livekit.livekit_reachability import LiveKitReachability
 
 
 SAFE_SECRET_BYTES: Final = 32
@@ -39,6 +40,7 @@ class WatchedRooms:
         client: "httpx.AsyncClient",
         history: "RoomHistory",
         webhooks: "DurableWebhooks",
+        reachability: "LiveKitReachability",
         now_ms: Callable[[], int],
     ) -> None:
         """`now_ms` is the monotonic clock of `history`."""
@@ -47,14 +49,17 @@ class WatchedRooms:
         self._history = history
         self._now_ms = now_ms
         self.webhooks = webhooks
+        self.reachability = reachability
 
     def start(self) -> None:
         """Start to record."""
         self._history.start()
+        self.reachability.start()
 
     async def stop(self) -> None:
         """Stop to record. Open sessions stay open in the book."""
         await self._history.stop()
+        await self.reachability.stop()
         await self._client.aclose()
 
     def counts(self) -> LiveKitCounts:
@@ -93,6 +98,7 @@ async def watched_rooms(
     from stagebook.media.livekit.livekit_access import LiveKitAccess
     from stagebook.media.livekit.livekit_http import livekit_client
     from stagebook.media.livekit.room_service import RoomService
+    from stagebook.server.livekit.livekit_reachability import LiveKitReachability
 
     # The banner has this warning once. The library would repeat it for each token.
     warnings.simplefilter("ignore", InsecureKeyLengthWarning)
@@ -111,5 +117,10 @@ async def watched_rooms(
     manager.observe(history)
     webhooks = DurableWebhooks(watched.key, record=history.on_webhook, monotonic=time.monotonic)
     return WatchedRooms(
-        watched, client=client, history=history, webhooks=webhooks, now_ms=lambda: manager.now().monotonic_ms
+        watched,
+        client=client,
+        history=history,
+        webhooks=webhooks,
+        reachability=LiveKitReachability(url=watched.url, access=access),
+        now_ms=lambda: manager.now().monotonic_ms,
     )

@@ -28,6 +28,7 @@ from stagebook.media.livekit.uplink.encoder_uplinks import EncoderUplinks
 from stagebook.media.livekit.uplink.uplink_messages import UplinkSettings
 from stagebook.media.livekit.uplink.uplink_pool import UplinkPool
 from stagebook.media.worker.least_rights import ProcessUser
+from stagebook.server.livekit.livekit_reachability import LiveKitReachability
 
 _log = structlog.get_logger(__name__)
 
@@ -58,10 +59,12 @@ class LiveKitMedia:
         self.webhooks = LiveKitWebhooks(
             of_livekit.key, on_event=lambda event: note_event(event, self.engine.rooms), monotonic=time.monotonic
         )
+        self.reachability = LiveKitReachability(url=of_livekit.url, access=self.engine.access)
         self._polls = LiveKitPolls(
             self.engine.rooms,
             self.engine.poll_service,
             connect_timeout_seconds=settings.media_connect_timeout_seconds,
+            livekit_state=self.reachability.state,
             monotonic=time.monotonic,
         )
         self._polling: asyncio.Task[None] | None = None
@@ -85,6 +88,7 @@ class LiveKitMedia:
             warning = await self.engine.start()
         except (LiveKitUnusableError, RoomServiceError) as error:
             raise ConfigError(name="livekit_url", rule=str(error)) from error
+        self.reachability.start()
         self._polling = asyncio.create_task(self._polls.run())
         if warning is not None:
             _log.warning("LiveKit has a version that is not tested", detail=warning)
@@ -105,5 +109,6 @@ class LiveKitMedia:
         """Stop the uplink processes, and close what is still open in LiveKit."""
         if self._polling is not None:
             self._polling.cancel()
+        await self.reachability.stop()
         await self._uplinks.stop()
         await self.engine.stop()

@@ -6,11 +6,13 @@ from collections import Counter
 import pytest
 from livekit.protocol.models import ParticipantInfo
 
+from stagebook.media.livekit.facts.livekit_pings import LiveKitState, Reachability
 from stagebook.media.livekit.facts.livekit_polls import (
     LOST_AFTER_SECONDS,
     MAX_CALLS_AT_ONCE,
     MAX_CALLS_PER_SECOND,
     NEW_CONNECTION_SECONDS,
+    OUTAGE_SECONDS,
     LiveKitPolls,
 )
 from stagebook.media.livekit.room_service import RoomServiceError
@@ -70,12 +72,26 @@ class Polled:
         self.clock = Clock()
         self.service = ScriptedService(self.clock)
         self.book = RecordedRooms()
+        self.reachability = Reachability.REACHABLE
+        self.state_since = 0.0
         self.polls = LiveKitPolls(
             self.book.rooms,
             self.service,
             connect_timeout_seconds=15.0,
+            livekit_state=self._state,
             monotonic=self.clock,
             sleep=self.clock.sleep,
+        )
+
+    def note(self, reachability: Reachability) -> None:
+        """Let LiveKit as a whole be in a state from now on."""
+        self.reachability, self.state_since = reachability, self.clock.now
+
+    def _state(self) -> LiveKitState:
+        """The result of a ping a moment ago."""
+        since = self.state_since
+        return LiveKitState(
+            reachability=self.reachability, since=since, since_epoch_seconds=since, pinged_at=self.clock.now
         )
 
     async def run(self, seconds: float) -> None:
@@ -222,6 +238,50 @@ async def test_a_short_outage_ends_nothing(polled: Polled) -> None:
         polled.service.is_down = False
         await polled.run(3)
     assert polled.book.closed == []
+
+
+async def test_an_outage_of_the_api_ends_nothing(polled: Polled) -> None:
+    polled.connected()
+    await polled.run(10)
+    for _ in range(3):
+        polled.note(Reachability.FAILING)
+        polled.service.is_down = True
+        await polled.run(60)
+        # The first calls after an outage can still fail.
+        polled.note(Reachability.REACHABLE)
+        await polled.run(LOST_AFTER_SECONDS - 2)
+        polled.service.is_down = False
+        await polled.run(3)
+    assert polled.book.closed == []
+
+
+async def test_a_node_that_has_failed_in_an_outage_is_found_after_it(polled: Polled) -> None:
+    polled.connected()
+    polled.note(Reachability.FAILING)
+    polled.service.is_down = True
+    await polled.run(60)
+    assert polled.book.closed == []
+    polled.note(Reachability.REACHABLE)
+    await polled.run(12)
+    assert polled.book.closed == [("publisher", CloseCause.ENGINE_LOST)]
+
+
+async def test_a_deployment_that_does_not_answer_is_lost_within_12_s(polled: Polled) -> None:
+    polled.connected()
+    polled.note(Reachability.UNREACHABLE)
+    polled.service.is_down = True
+    await polled.run(12)
+    assert polled.book.closed == [("publisher", CloseCause.ENGINE_LOST)]
+
+
+async def test_an_outage_without_an_end_ends_the_sources(polled: Polled) -> None:
+    polled.connected()
+    polled.note(Reachability.FAILING)
+    polled.service.is_down = True
+    await polled.run(OUTAGE_SECONDS - 5)
+    assert polled.book.closed == []
+    await polled.run(10)
+    assert polled.book.closed == [("publisher", CloseCause.ENGINE_LOST)]
 
 
 async def test_the_number_of_calls_is_bounded_and_nobody_is_forgotten(polled: Polled) -> None:

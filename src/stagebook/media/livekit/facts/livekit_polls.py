@@ -9,10 +9,11 @@ GetParticipant is called for the connections that are due, spread over each seco
 A participant that LiveKit does not know has ended. One that is not connected yet may be so new that LiveKit's nodes do
 not find it: it has some seconds. One that is not connected in time is removed from LiveKit, whose own limit is longer.
 
-A room whose node has failed answers no call. After three failures in a row over LOST_AFTER_SECONDS the source is lost.
-A restart of Redis takes less time, and the rooms continue. Failures are counted for each source, over all of its
-connections. After a failure one call about the source is made at a time, before all others: a failed node takes few of
-the calls in progress.
+A room whose node has failed answers no call. After three failures in a row over LOST_AFTER_SECONDS the source is lost,
+if LiveKit as a whole works (`livekit_pings`) or does not answer at all. Without Redis calls about all rooms fail, and
+their media continues: sources are kept until calls have failed for OUTAGE_SECONDS. Failures are counted for each
+source, over all of its connections, and again from the end of an outage on. After a failure one call about the source
+is made at a time, before all others: a failed node takes few of the calls in progress.
 
 The number of calls is bounded: MAX_CALLS_PER_SECOND together, of which MAX_CALLS_AT_ONCE are in progress. Further calls
 are made in the next second, the longest due first. Up to 400 publishers are polled every 2 s, 4,000 every 20 s. A call
@@ -28,6 +29,7 @@ import msgspec
 import structlog
 from livekit.protocol.models import ParticipantInfo
 
+from stagebook.media.livekit.facts.livekit_pings import LiveKitState, Reachability
 from stagebook.media.livekit.facts.room_connections import RoomConnection
 from stagebook.media.livekit.facts.webhook_notes import note_participant
 from stagebook.media.livekit.livekit_rooms import LiveKitRooms
@@ -43,6 +45,8 @@ LOST_AFTER_FAILURES: Final = 3
 LOST_AFTER_SECONDS: Final = 6.0
 """The third failed answer comes at most 11 s after the failure of a node: the first call begins within 2 s, and each is
 answered after 3 s."""
+OUTAGE_SECONDS: Final = 300.0
+"""The time for which sources outlive a failure of LiveKit's API. Webhooks still report what ends in this time."""
 MAX_CALLS_PER_SECOND: Final = 200
 MAX_CALLS_AT_ONCE: Final = 128
 """So that the rooms of a dead node, whose calls are answered after 3 s, leave room for those of other nodes."""
@@ -76,11 +80,12 @@ class LiveKitPolls:
         service: ParticipantLookup,
         *,
         connect_timeout_seconds: float,
+        livekit_state: Callable[[], LiveKitState | None],
         monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """A connection has `connect_timeout_seconds` from its offer until it is connected. `monotonic` returns seconds.
-        `sleep` waits for some."""
+        """A connection has `connect_timeout_seconds` from its offer until it is connected. `livekit_state`
+        returns the result of the newest ping. `monotonic` returns seconds. `sleep` waits for some."""
         self.answered = 0
         """The calls that LiveKit has answered, also with `not_found`."""
         self.failed = 0
@@ -89,6 +94,7 @@ class LiveKitPolls:
         self._rooms = rooms
         self._service = service
         self._connect_timeout_seconds = connect_timeout_seconds
+        self._livekit_state = livekit_state
         self._monotonic = monotonic
         self._sleep = sleep
         self._asked_at: dict[str, float] = {}
@@ -206,13 +212,28 @@ class LiveKitPolls:
             await self._service.remove_participant(connection.room, connection.connection_id)
 
     def _note_failure(self, connection: RoomConnection, began_at: float, detail: str) -> None:
-        failures = self._failures.setdefault(connection.source_id, _Failures(first_at=began_at))
+        state = self._livekit_state()
+        failures = self._failures.get(connection.source_id)
+        if failures is None or _preceded_an_outage(failures, state):
+            failures = self._failures[connection.source_id] = _Failures(first_at=began_at)
         failures.count += 1
-        if (
-            failures.count >= LOST_AFTER_FAILURES
-            and self._monotonic() - failures.first_at >= LOST_AFTER_SECONDS
-            and self._rooms.is_open(connection.source_id)
-        ):
+        if self._means_loss(failures, state) and self._rooms.is_open(connection.source_id):
             del self._failures[connection.source_id]
             _log.error("a room of LiveKit is lost", room=connection.room, detail=detail)
             self._rooms.note_lost(connection.source_id)
+
+    def _means_loss(self, failures: _Failures, state: LiveKitState | None) -> bool:
+        """Return whether the failed calls about a source mean that its room is lost."""
+        failed_seconds = self._monotonic() - failures.first_at
+        if failures.count < LOST_AFTER_FAILURES or failed_seconds < LOST_AFTER_SECONDS:
+            return False
+        if failed_seconds >= OUTAGE_SECONDS:
+            return True
+        if state is None or state.pinged_at < failures.first_at:
+            return False
+        return state.reachability is not Reachability.FAILING
+
+
+def _preceded_an_outage(failures: _Failures, state: LiveKitState | None) -> bool:
+    """Return whether LiveKit works again since a time after the first of the failures, which was part of its outage."""
+    return state is not None and state.reachability is Reachability.REACHABLE and failures.first_at < state.since

@@ -55,5 +55,5 @@ class SignallingPeer:
         await self._socket.send(*messages)
 
     async def close(self) -> None:
-        """Close the websocket. Nothing is reported after this."""
+        """Leave the room, and close the websocket. Nothing is reported after this."""
         await self._socket.close()

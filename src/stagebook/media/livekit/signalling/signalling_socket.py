@@ -7,6 +7,7 @@ connection is reported at once.
 
 import asyncio
 import base64
+import contextlib
 import gzip
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -29,9 +30,13 @@ _MAX_QUEUED_MESSAGES: Final = 16
 _CLOSE_TIMEOUT_SECONDS: Final = 1.0
 _UNANSWERED_PINGS: Final = 3
 """LiveKit answers each ping. After so many without any message the websocket is lost."""
-_REOPEN_DELAYS_SECONDS: Final = (0.2, 1.0, 2.0, 4.0, 8.0, 8.0)
+_REOPEN_DELAYS_SECONDS: Final = (0.2, 1.0, 2.0, 4.0, 8.0, 8.0, 15.0, *(30.0,) * 8)
+"""Together longer than an outage of LiveKit's Redis that sources outlive (`livekit_polls.OUTAGE_SECONDS`)."""
 _LASTING_SECONDS: Final = 60.0
 """After a websocket that lasted so long, all delays are there again."""
+
+_LEAVE: Final = rtc.SignalRequest(leave=rtc.LeaveRequest()).SerializeToString()
+"""It ends the participant also if LiveKit's Redis has lost its data. The room service finds no participant then."""
 
 
 class SignallingSocket:
@@ -98,7 +103,7 @@ class SignallingSocket:
         await self._send(messages)
 
     async def close(self) -> None:
-        """Close the websocket. Nothing is reported after this."""
+        """Leave the room, and close the websocket. Nothing is reported after this."""
         self._on_open = self._on_lost = lambda: None
         self._on_end = lambda _cause: None
         self._is_closed = True
@@ -108,6 +113,8 @@ class SignallingSocket:
         if self._task is not None:
             self._task.cancel()
         if self._socket is not None:
+            with contextlib.suppress(ConnectionClosed):
+                await self._socket.send(_LEAVE)
             await self._socket.close()
 
     # Parts
@@ -247,7 +254,10 @@ def _ping(seconds: float) -> bytes:
 
 def _refused_handshake(error: Exception) -> MediaRefusedError:
     detail = type(error).__name__
+    reason = RefusalReason.ENGINE_LOST
     if isinstance(error, InvalidStatus):
+        # Without its Redis, or for a room of a failed node, LiveKit answers by an error of the server.
+        reason = RefusalReason.BUSY if error.response.status_code >= 500 else reason
         body = (error.response.body or b"")[:200].decode(errors="replace")
         detail = f"status {error.response.status_code} {body}".strip()
-    return MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail=f"LiveKit did not let the peer join: {detail}")
+    return MediaRefusedError(reason=reason, detail=f"LiveKit did not let the peer join: {detail}")

@@ -96,7 +96,8 @@ class EncoderUplinks:
             )
         except RoomServiceError as error:
             self.close(connection_id)
-            raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail="LiveKit does not answer") from error
+            reason = RefusalReason.BUSY if error.is_answered else RefusalReason.ENGINE_LOST
+            raise MediaRefusedError(reason=reason, detail=str(error)) from error
         except BaseException:
             self.close(connection_id)
             raise
