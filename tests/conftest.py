@@ -40,3 +40,23 @@ def postgres_url(postgres_server_url: str) -> Iterator[str]:
     """The URL of an empty database, which only one test uses."""
     with database(postgres_server_url) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_book_template(postgres_server_url: str) -> Iterator[str]:
+    """The name of a database with an empty book, which databases are copied from."""
+    from stagebook.book.postgres.postgres_connection import PostgresConnection
+    from stagebook.book.postgres.postgres_schema import migrate
+
+    with database(postgres_server_url) as url:
+        connection = PostgresConnection(url)
+        migrate(connection)
+        connection.close()
+        yield url.rpartition("/")[2]
+
+
+@pytest.fixture
+def postgres_book_url(postgres_server_url: str, postgres_book_template: str) -> Iterator[str]:
+    """The URL of a database with an empty book, which only one test uses."""
+    with database(postgres_server_url, template=postgres_book_template) as url:
+        yield url

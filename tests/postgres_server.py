@@ -184,13 +184,16 @@ def shared_server(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def database(server_url: str) -> Iterator[str]:
-    """Make an empty database on a server for the context, and yield its URL."""
+def database(server_url: str, *, template: str = "template1") -> Iterator[str]:
+    """Make a copy of a database on a server for the context, and yield its URL. Nobody may be connected to `template`.
+
+    The default is an empty database.
+    """
     import psycopg
 
     name = f"test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         yield server_url.rpartition("/")[0] + f"/{name}"
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -86,6 +86,10 @@ class BookUnreachableError(BookFailedError):
     """The database does not answer, or has ended the session. A statement that writes may have been carried out."""
 
 
+class LockTimeoutError(BookFailedError):
+    """A statement waited too long for the lock of another session. It has changed nothing."""
+
+
 class RunFencedError(BookFailedError):
     """Another node has taken over from this run of the node, which may not write any more."""
 
@@ -305,6 +309,8 @@ def failure(url: str, error: psycopg.Error) -> BookFailedError:
         return BookUnreachableError(f"{place} cannot be reached: {text}. Check that it runs, and the database URL.")
     if isinstance(error, _DAMAGED):
         return BookDamagedError(f"{place} is damaged ({text}). Restore it from a backup.")
+    if isinstance(error, errors.LockNotAvailable):
+        return LockTimeoutError(f"{place} has a row or table that another session locks: {text}")
     if isinstance(error, errors.DiskFull):
         return BookFailedError(f"{place} has no space left: {text}. Make space on its disk.")
     return BookFailedError(f"{place} failed: {text}")

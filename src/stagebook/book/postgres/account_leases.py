@@ -1,0 +1,117 @@
+"""The leases of accounts: which run owns each account, and how another run takes one.
+
+An account has one owner at a time, because its lease names one run, and a run that has lost it cannot write
+(`node_run.py`). An owner keeps its accounts until its run is over. `take_account` is one transaction, see
+`account_functions.py`; of several takers one succeeds.
+
+Each change of an owner is sent on the channel of LeaseChanges, so that directories need not wait for their next look.
+"""
+
+from typing import Final
+
+import msgspec
+
+from stagebook.book.postgres.node_run import LEASE_SECONDS
+from stagebook.book.postgres.postgres_connection import LockTimeoutError, PostgresConnection
+
+_CHANNEL: Final = "stagebook_account_lease"
+_TAKE: Final = "SELECT is_taken, account_sequence, former_run FROM account_take_1(%s, %s, %s::double precision)"
+_IS_OVER: Final = """
+(node_run.fenced_at IS NOT NULL OR node_run.ended_at IS NOT NULL
+    OR node_run.heartbeat_at < clock_timestamp() - %s::double precision * interval '1 second')
+"""
+_LIST: Final = f"""
+SELECT account_id, account_lease.run_id, node, internal_url, NOT {_IS_OVER},
+    (extract(epoch FROM taken_at) * 1000)::bigint
+FROM account_lease JOIN node_run USING (run_id) ORDER BY account_id
+"""  # noqa: S608 - a constant
+_LIST_ABANDONED: Final = f"""
+SELECT account_id FROM account_lease JOIN node_run USING (run_id) WHERE {_IS_OVER} ORDER BY account_id
+"""  # noqa: S608 - a constant
+# Only of a run that may be fenced: its session holds the lock for which the taker waits.
+_END_SESSION: Final = f"""
+SELECT pg_terminate_backend(backend_pid) FROM account_lease JOIN node_run USING (run_id)
+WHERE account_id = %s AND {_IS_OVER}
+"""  # noqa: S608 - a constant
+
+
+class AccountLease(msgspec.Struct, frozen=True, kw_only=True):
+    """The lease of an account. `is_alive` is false if the run is over, or its own lease has passed."""
+
+    account_id: str
+    run_id: int
+    node: str
+    internal_url: str
+    is_alive: bool
+    taken_ms: int
+
+
+class AccountTaking(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an attempt to take an account.
+
+    `last_sequence` is at least the newest sequence number of the account: the taker gives larger ones. `former_run` had
+    the account before, None if it was free; its keys must not be continued.
+    """
+
+    is_taken: bool
+    last_sequence: int
+    former_run: int | None
+
+
+def take_account(
+    connection: PostgresConnection, account_id: str, *, run_id: int, lease_seconds: float = LEASE_SECONDS
+) -> AccountTaking:
+    """Take an account that is free, or whose run is over or has let its lease pass. The latter is fenced.
+
+    An account that this run owns is taken. Raises RunFencedError if this run is over, and BookFailedError.
+    """
+    parameters = (account_id, run_id, lease_seconds)
+    try:
+        rows = connection.execute(_TAKE, parameters)
+    except LockTimeoutError:
+        # A session that was stopped within a transaction holds the row of the former run.
+        connection.execute(_END_SESSION, (account_id, lease_seconds))
+        rows = connection.execute(_TAKE, parameters)
+    ((is_taken, last_sequence, former_run),) = rows
+    return AccountTaking(is_taken=is_taken, last_sequence=last_sequence, former_run=former_run)
+
+
+def list_leases(connection: PostgresConnection, *, lease_seconds: float = LEASE_SECONDS) -> list[AccountLease]:
+    """Return the leases of all accounts that have ever had an owner."""
+    return [
+        AccountLease(
+            account_id=account_id,
+            run_id=run_id,
+            node=node,
+            internal_url=internal_url,
+            is_alive=is_alive,
+            taken_ms=taken_ms,
+        )
+        for account_id, run_id, node, internal_url, is_alive, taken_ms in connection.execute(_LIST, (lease_seconds,))
+    ]
+
+
+def list_abandoned(connection: PostgresConnection, *, lease_seconds: float = LEASE_SECONDS) -> list[str]:
+    """Return the accounts that `take_account` would take from the run that has them."""
+    return [account_id for (account_id,) in connection.execute(_LIST_ABANDONED, (lease_seconds,))]
+
+
+class LeaseChanges:
+    """Waits until an account gets another owner. The connection must have no other use."""
+
+    def __init__(self, connection: PostgresConnection) -> None:
+        self._connection = connection
+        self._listening: object = None
+        """The session that listens. After an outage it is another one."""
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Wait for a change; return whether there was one, or may have been one while nobody listened.
+
+        Raises BookUnreachableError.
+        """
+        session = self._connection.session
+        if session is not self._listening:
+            self._connection.execute(f"LISTEN {_CHANNEL}")
+            self._listening = session
+            return True
+        return bool(self._connection.wait_notifications(timeout_seconds))
