@@ -96,6 +96,11 @@ class OperationRouter:
             headers=((b"allow", ", ".join(routes).encode()),),  # required in a 405 (RFC 9110 section 15.5.6)
         )
 
+    def name_of(self, method: str, raw_path: bytes) -> str | None:
+        """Return the name of the operation at a method and a path, None if there is none."""
+        route = self._locate(raw_path)[0].get(method)
+        return None if route is None else route.name
+
     def _locate(self, raw_path: bytes) -> tuple[Mapping[str, OperationRoute], bytes]:
         routes = self._exact.get(raw_path)
         if routes is not None:

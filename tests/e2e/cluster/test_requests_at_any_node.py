@@ -1,0 +1,113 @@
+"""Clients of a node that does not own their account: boto3, WHIP, websockets, the live tail; a killed owner."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import websockets
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+
+from tests.clients.publisher import Publisher
+from tests.e2e.cluster.two_nodes import NodeProcess, TwoNodes, two_nodes
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
+    with two_nodes(tmp_path_factory.mktemp("nodes")) as running:
+        yield running
+        logs = running.asked.log_path.read_text() + running.owner.log_path.read_text()
+        assert "level=error" not in logs, logs
+        assert "Traceback" not in logs, logs
+
+
+def signed_headers(node: NodeProcess, method: str, url: str) -> dict[str, str]:
+    """Return the header fields of a signed request to the watch API."""
+    request = AWSRequest(method, url)
+    SigV4Auth(Credentials(node.key.access_key_id, node.key.secret_access_key), "stagebook", "us-west-2").add_auth(
+        request
+    )
+    return dict(request.headers.items())
+
+
+def change_body(request: Any, **_event: object) -> None:  # noqa: ANN401 - botocore's request
+    request.body = b"{ "[: len(request.body)]
+
+
+def test_a_write_is_made_by_the_owner_which_verifies_the_signature(nodes: TwoNodes) -> None:
+    created = nodes.asked.client().create_stage(name="through-another-node")["stage"]
+    assert nodes.owner.client().get_stage(arn=created["arn"])["stage"]["name"] == "through-another-node"
+    # The book of the other node, which answers reads itself, does not have it: each node has its own here.
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        nodes.asked.client().get_stage(arn=created["arn"])
+    nodes.asked.client().tag_resource(resourceArn=created["arn"], tags={"a b": "c/d?"})
+    assert nodes.owner.client().list_tags_for_resource(resourceArn=created["arn"])["tags"] == {"a b": "c/d?"}
+    forged = nodes.asked.client()
+    forged.meta.events.register("before-send.*", change_body)
+    with pytest.raises(ClientError) as caught:
+        forged.create_stage()
+    assert caught.value.response["Error"]["Code"] == "InvalidSignatureException"
+
+
+def new_token(nodes: TwoNodes, **arguments: Any) -> tuple[str, dict[str, str]]:  # noqa: ANN401 - of boto3
+    """Return the ARN of a new stage, and a token for it."""
+    configuration = {"userId": "ann", **arguments}
+    created = nodes.asked.client().create_stage(participantTokenConfigurations=[configuration])
+    return created["stage"]["arn"], created["participantTokens"][0]
+
+
+async def test_a_publisher_and_a_websocket_and_the_live_tail_reach_the_owner(nodes: TwoNodes) -> None:
+    stage_arn, token = await asyncio.to_thread(new_token, nodes)
+    url = f"{nodes.asked.url}/watch/v1/events/stream"
+    headers = signed_headers(nodes.asked, "GET", url)
+    publisher = Publisher(token["token"], whip_url=f"{nodes.asked.url}/whip")
+    socket_url = f"ws://127.0.0.1:{nodes.asked.port}/events/{stage_arn.rpartition('/')[2]}"
+    names = []
+    async with (
+        asyncio.timeout(60),
+        httpx.AsyncClient(timeout=30) as client,
+        client.stream("GET", url, headers=headers) as tail,
+    ):
+        assert (tail.status_code, tail.headers["content-type"]) == (200, "text/event-stream")
+        lines = tail.aiter_lines()
+        try:
+            response = await publisher.start()
+            async with websockets.connect(
+                socket_url, subprotocols=[websockets.Subprotocol(token["token"])]
+            ) as connection:
+                state = json.loads(await connection.recv())
+                assert token["participantId"] in json.dumps(state)
+            while "PUBLISH_STARTED" not in names:
+                line = await anext(lines)
+                if line.startswith("data:") and "name" in line:
+                    names.append(json.loads(line[5:])["name"])
+            resource = str(httpx.URL(f"{nodes.asked.url}/").join(response.headers["location"]))
+            resource = f"{nodes.asked.url}{httpx.URL(resource).path}"
+            ended = await client.delete(resource, headers={"authorization": f"Bearer {token['token']}"})
+            assert ended.status_code == 200
+        finally:
+            await publisher.stop()
+        while "LEFT" not in names:
+            line = await anext(lines)
+            if line.startswith("data:") and "name" in line:
+                names.append(json.loads(line[5:])["name"])
+    assert names == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
+
+
+def test_the_owner_is_killed_and_the_account_is_served_by_the_other_node(nodes: TwoNodes) -> None:
+    """The last test of the module: the other node owns the account from here on."""
+    nodes.owner.process.kill()
+    nodes.owner.process.wait()
+    # Nobody owns the account until the lease of the dead owner ends, here after a second.
+    threading.Timer(1.0, nodes.give_to, [None]).start()
+    started_at = time.monotonic()
+    stage = nodes.asked.client().create_stage(name="after-the-takeover")["stage"]
+    assert time.monotonic() - started_at > 0.9
+    assert nodes.asked.client().get_stage(arn=stage["arn"])["stage"]["name"] == "after-the-takeover"
