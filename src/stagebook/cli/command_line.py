@@ -18,7 +18,7 @@ from stagebook.cli import (
     sessions_commands,
     webhooks_commands,
 )
-from stagebook.cli.books import check_command
+from stagebook.cli.books import check_command, copy_command
 from stagebook.cli.compositions import compositions_commands
 from stagebook.cli.exit_codes import (
     EXIT_FAILED,
@@ -75,6 +75,7 @@ def parser_of_commands() -> argparse.ArgumentParser:
     webhooks_commands.add_commands(commands)
     livekit_commands.add_commands(commands)
     check_command.add_commands(commands)
+    copy_command.add_commands(commands)
     doctor_command.add_commands(commands)
     play_command.add_commands(commands)
     completion_command.add_commands(commands, parser)

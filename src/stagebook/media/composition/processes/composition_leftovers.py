@@ -62,10 +62,9 @@ def _size_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-async def complete_leftover(folder: Path, setup: ComposingSetup) -> int:
+async def complete_leftover(folder: Path, setup: ComposingSetup) -> None:
     """Close the interrupted outputs of one composition, and upload what waits. What the store does not take within
-    COMPLETE_SECONDS stays on disk for the next time, and at most for `max_left_seconds`. Returns the number of outputs
-    that were deleted because they are older."""
+    COMPLETE_SECONDS stays on disk for the next time, and at most for `max_left_seconds`."""
     spool = UploadSpool(
         folder, open_store(setup.storage), max_bytes=setup.spool_bytes, max_left_seconds=setup.max_left_seconds
     )
@@ -81,7 +80,6 @@ async def complete_leftover(folder: Path, setup: ComposingSetup) -> int:
     finally:
         await spool.stop()
     _remove_empty(folder)
-    return spool.abandoned_uploads
 
 
 def _is_empty(folder: Path) -> bool:

@@ -1,0 +1,68 @@
+"""The ports of a copy: a store whose rows are read, and a store that gets them.
+
+Rows come in the order of the primary key, texts by their UTF-8 bytes, in chunks of at most CHUNK_ROWS rows: this and
+what the store caches is the memory of a copy. A row is a tuple of the columns of its table (`copied_tables.py`), with
+integers, strings and None.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Final, Protocol
+
+import msgspec
+
+from stagebook.book.copying.copied_tables import CopiedTable
+from stagebook.book.tables.rows import Row
+
+CHUNK_ROWS: Final = 2_000
+
+
+class KeyCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """The largest sequence number, and the largest keys, that a book has ever given out.
+
+    Keys are positions in pages and sequence numbers are those of events, so a book must not give one out again, also
+    if its row was deleted.
+    """
+
+    last_sequence: int
+    stage_key: int
+    session_key: int
+    resource_key: int
+    replica_key: int
+    composition_key: int
+
+
+class ReadableStore(Protocol):
+    """A book at one moment. Methods raise BookFailedError."""
+
+    place: str
+    """Where it is, for messages, without secrets."""
+
+    def count(self, table: CopiedTable) -> int:
+        """Return the number of rows of a table."""
+
+    def chunks(self, table: CopiedTable) -> Iterator[list[Row]]:
+        """Yield all rows of a table, in the order of its key. Only one table can be read at a time."""
+
+    def key_counters(self) -> KeyCounters:
+        """Return what the book must not give out again."""
+
+
+class SourceStore(ReadableStore, AbstractContextManager["SourceStore"], Protocol):
+    """A book that is read. Leaving the context closes it."""
+
+
+class TargetStore(ReadableStore, AbstractContextManager["TargetStore"], Protocol):
+    """A new book. Leaving the context without `complete` leaves nothing that a server would take for the copy."""
+
+    def insert(self, table: CopiedTable, rows: Sequence[Row]) -> None:
+        """Add rows of a table."""
+
+    def end_table(self, table: CopiedTable) -> None:
+        """All rows of a table were added."""
+
+    def set_key_counters(self, counters: KeyCounters) -> None:
+        """Let the next keys and sequence numbers be larger than these. All rows were added."""
+
+    def complete(self) -> None:
+        """Make the copy durable, and the book that a server finds."""

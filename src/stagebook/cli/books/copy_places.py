@@ -1,0 +1,116 @@
+"""The places of `stagebook book copy`: a book in a data folder, in a file, or in a PostgreSQL database.
+
+DATA-FOLDER, sqlite:DATA-FOLDER, sqlite:FILE
+postgresql://..., postgres:postgresql://..., postgres:      the last one is `database_url` of the settings
+"""
+
+import argparse
+from pathlib import Path
+from typing import Final, Protocol
+
+from stagebook.book.copying.copied_secrets import BookSecrets
+from stagebook.book.copying.copy_ports import SourceStore, TargetStore
+from stagebook.book.copying.sqlite_copy import SqliteSource, SqliteTarget
+from stagebook.cli.exit_codes import CommandFailedError
+from stagebook.cli.setting_flags import read_settings
+from stagebook.data_folder.secret_files import SecretFiles
+from stagebook.data_folder.secrets import DataFolder
+from stagebook.data_folder.testing_mark import claim_folder
+
+_SQLITE: Final = "sqlite:"
+_POSTGRES: Final = "postgres:"
+_URL_STARTS: Final = ("postgresql://", "postgres://")
+_FILE_SUFFIXES: Final = (".sqlite3", ".sqlite", ".db")
+
+
+class CopyPlace(Protocol):
+    """Where a book is, or where a copy goes."""
+
+    is_for_tests: bool
+    """Whether tests may have moved the times of the book (`testing_mark.py`)."""
+
+    def open_source(self, *, while_running: bool) -> tuple[SourceStore, BookSecrets]:
+        """Open the book for reading. Raises BookRefusedError and BookFailedError."""
+
+    def open_target(self, *, is_for_tests: bool) -> tuple[TargetStore, BookSecrets]:
+        """Begin a copy to this place. Raises BookRefusedError, BookFailedError and DataFolderError."""
+
+
+class SqlitePlace:
+    """Implements `CopyPlace`: a file, with the secrets in its folder."""
+
+    def __init__(self, text: str) -> None:
+        path = Path(text)
+        self._is_folder = not (path.is_file() or (not path.is_dir() and path.suffix in _FILE_SUFFIXES))
+        self._folder = DataFolder(path if self._is_folder else path.parent)
+        self._path = self._folder.book_path if self._is_folder else path
+        self.is_for_tests = self._folder.testing_mark_path.exists()
+
+    def open_source(self, *, while_running: bool) -> tuple[SourceStore, BookSecrets]:
+        """Open the book for reading."""
+        return SqliteSource(self._path, while_running=while_running), SecretFiles(self._folder.path)
+
+    def open_target(self, *, is_for_tests: bool) -> tuple[TargetStore, BookSecrets]:
+        """Begin a copy to the file. A data folder is made if it is missing."""
+        if self._is_folder:
+            self._folder.prepare()
+        target = SqliteTarget(self._path)
+        try:
+            claim_folder(self._folder, is_testing=is_for_tests)
+        except BaseException:
+            target.__exit__(None, None, None)
+            raise
+        return target, SecretFiles(self._folder.path)
+
+
+class PostgresPlace:
+    """Implements `CopyPlace`: a database."""
+
+    is_for_tests = False
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def open_source(self, *, while_running: bool) -> tuple[SourceStore, BookSecrets]:
+        """Open the book for reading."""
+        from stagebook.book.copying.postgres_copy import PostgresSource  # an optional extra; see _require_psycopg
+
+        source = PostgresSource(self._url, while_running=while_running)
+        return source, source
+
+    def open_target(self, *, is_for_tests: bool) -> tuple[TargetStore, BookSecrets]:
+        """Begin a copy to the database."""
+        from stagebook.book.copying.postgres_copy import PostgresTarget  # an optional extra; see _require_psycopg
+
+        if is_for_tests:
+            raise CommandFailedError(
+                "tests may have moved the times of this book: copy it to a data folder, for `serve --testing`"
+            )
+        target = PostgresTarget(self._url)
+        return target, target
+
+
+def parse_place(text: str, arguments: argparse.Namespace) -> CopyPlace:
+    """Return the place that a text of the command line names. Raises CommandFailedError and ConfigError."""
+    if text.startswith(_URL_STARTS):
+        url = text
+    elif text.startswith(_POSTGRES):
+        url = text.removeprefix(_POSTGRES) or _configured_url(arguments)
+    else:
+        return SqlitePlace(text.removeprefix(_SQLITE))
+    _require_psycopg()
+    return PostgresPlace(url)
+
+
+def _configured_url(arguments: argparse.Namespace) -> str:
+    url = read_settings(arguments).database_url
+    if url is None:
+        raise CommandFailedError('`postgres:` alone needs book = "postgres" and database_url in the settings')
+    return url
+
+
+def _require_psycopg() -> None:
+    try:
+        import psycopg  # noqa: F401 - an optional extra
+    except ModuleNotFoundError:
+        raise CommandFailedError("PostgreSQL needs psycopg: run `pip install 'stagebook[postgres]'`") from None
