@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stagebook.book.book_pages import BookPages, CompositionPages
+from stagebook.book.changes import Change
 from stagebook.book.composition_reader import CompositionFilter
 from stagebook.book.store import Book, ParticipantFilter
 from stagebook.stage.arns import PUBLIC_KEY
@@ -55,9 +56,16 @@ def all_reads() -> set[str]:
     return named | {f"compositions.{name}" for name in vars(CompositionPages) if not name.startswith("_")}
 
 
+TRANSACTIONS: tuple[tuple[Change, ...], ...] = (
+    (put_stage(), open_session(), put("p"), put("q"), append("p")),
+    (append("p", EventName.PUBLISH_STARTED), put_resource(), put_composition()),
+    (put_stage(OTHER_ARN), open_session(OTHER_SESSION, arn=OTHER_ARN), put_replica()),
+    (append_composition(), append_composition()),
+)
+"""Something for each of READS, and more than the first page of some."""
+
+
 async def fill(book: Book) -> None:
-    """Write something for each of READS, and more than the first page of it."""
-    await commit(book, put_stage(), open_session(), put("p"), put("q"), append("p"))
-    await commit(book, append("p", EventName.PUBLISH_STARTED), put_resource(), put_composition())
-    await commit(book, put_stage(OTHER_ARN), open_session(OTHER_SESSION, arn=OTHER_ARN), put_replica())
-    await commit(book, append_composition(), append_composition())
+    """Write TRANSACTIONS."""
+    for changes in TRANSACTIONS:
+        await commit(book, *changes)

@@ -45,7 +45,7 @@ class World:
         self.book_path, self.file_path = folder / "book.sqlite3", folder / "webhooks.sqlite3"
         self.book: SqliteBook = open_book(self.book_path)
         self.service = WebhookService(
-            book_path=self.book_path,
+            source=self.book_path,
             file_path=self.file_path,
             secret=SEAL_SECRET,
             randomness=SystemRandomness(),
@@ -59,7 +59,7 @@ class World:
 
     def _new_delivery(self) -> WebhookDelivery:
         return WebhookDelivery(
-            book_path=self.book_path, file_path=self.file_path, secret=SEAL_SECRET, settings=self._settings
+            source=self.book_path, file_path=self.file_path, secret=SEAL_SECRET, settings=self._settings
         )
 
     async def open_sessions(self, *names: str) -> None:

@@ -19,7 +19,7 @@ def webhook_service(folder: DataFolder, *, event_clock: Clock | None = None) -> 
     `event_clock` is the clock of new events, by default that of the machine.
     """
     return WebhookService(
-        book_path=folder.book_path,
+        source=folder.book_path,
         file_path=folder.webhook_path,
         secret=folder.webhook_secret(randomness=SystemRandomness()),
         randomness=SystemRandomness(),
@@ -52,7 +52,7 @@ def _camel(name: str) -> str:
 def build_webhook_delivery(settings: Settings, folder: DataFolder) -> WebhookDelivery:
     """Return the delivery process, not started yet."""
     return WebhookDelivery(
-        book_path=folder.book_path,
+        source=folder.book_path,
         file_path=folder.webhook_path,
         secret=folder.webhook_secret(randomness=SystemRandomness()),
         settings=DeliverySettings(

@@ -12,9 +12,10 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from stagebook.book.book_source import BookSource, open_tables
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
 from stagebook.book.event_id import sequence_of_event
-from stagebook.book.sqlite.open_readers import open_event_log
+from stagebook.book.tables.table_event_log import TableEventLog
 from stagebook.stage.clock import Randomness
 from stagebook.stage.errors import ConflictError, InvalidInputError, ServiceQuotaExceededError
 from stagebook.stage.timestamps import epoch_ms
@@ -86,7 +87,7 @@ class WebhookService:
     def __init__(
         self,
         *,
-        book_path: Path,
+        source: BookSource,
         file_path: Path,
         secret: bytes,
         randomness: Randomness,
@@ -94,7 +95,7 @@ class WebhookService:
         event_now_ms: Callable[[], int] | None = None,
     ) -> None:
         """`event_now_ms` is the time of new events, by default `now_ms`. A testing server moves it."""
-        self._book_path = book_path
+        self._source = source
         self._file_path = file_path
         self._seal = WebhookSeal(secret)
         self._randomness = randomness
@@ -288,9 +289,9 @@ class WebhookService:
         return max(min(time_ms, self._event_now_ms() + 1) << SEQUENCE_TIME_SHIFT, 1) - 1
 
     def _last_sequence(self) -> int:
-        if not self._book_path.exists():
+        if isinstance(self._source, Path) and not self._source.exists():
             return 0
-        log = open_event_log(self._book_path)
+        log = TableEventLog(open_tables(self._source))
         try:
             return log.last_sequence()
         finally:

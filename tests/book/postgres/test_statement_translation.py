@@ -74,8 +74,21 @@ PARAMETERS: dict[str, Any] = {
     "ended_after": 1,
     "not_ended": NOT_ENDED_MS,
     "stage": ARN,
+    "last": 9_000,
+    "any_user": 1,
+    "composition": "",
+    "names": 0,
+    "errors": 0,
+    "causes": 0,
+    "offset": LIMIT,
+    "examined": 10 * LIMIT,
 }
+EVERYTHING = {"stage": "", "session": "", "participant": ""}
 OF_STATEMENT: dict[str, dict[str, Any]] = {
+    "SEARCH_OLDEST_FIRST": EVERYTHING,
+    "SEARCH_NEWEST_FIRST": EVERYTHING,
+    "SEARCH_COMPOSITIONS_OLDEST_FIRST": EVERYTHING | {"last": NEWEST},
+    "SEARCH_COMPOSITIONS_NEWEST_FIRST": EVERYTHING | {"last": NEWEST},
     "LIST_OPEN_PARTICIPANTS": {"after": 0},
     # A filter by user looks at each session of the range.
     "HISTORY_OF_ALL_STAGES": {"user": None},

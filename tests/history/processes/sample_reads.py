@@ -42,7 +42,11 @@ def return_what_cannot_be_pickled(_files: HistoryFiles) -> object:
 def run_endless_statement(files: HistoryFiles, started: Path) -> None:
     """Write the id of this process to a named pipe, then run until the end."""
     started.write_text(str(os.getpid()), encoding="utf-8")
-    files._connection.rows(ENDLESS)
+    files.tables.rows(ENDLESS)
+
+
+def sleep_in_database(files: HistoryFiles) -> None:
+    files.tables.rows("SELECT pg_sleep(3600)")
 
 
 def run_endless_loop(files: HistoryFiles) -> None:

@@ -169,12 +169,18 @@ FROM {event}
     CROSS JOIN participant ON participant.session_key = event.session_key
         AND participant.number = event.participant_number
 """
-_LOG = _LOGGED_EVENT.format(event="event INDEXED BY event_by_sequence") + "WHERE "
+
+
+def logged_events(events: str) -> str:
+    """Return the beginning of a statement that reads events as `logged_event` takes them."""
+    return _LOGGED_EVENT.format(event=events)
+
+
+_LOG = logged_events("event INDEXED BY event_by_sequence") + "WHERE "
 READ_LOG = _LOG + "event.sequence > :after ORDER BY event.sequence LIMIT :limit"
 READ_LOG_BEFORE = _LOG + "event.sequence < :before ORDER BY event.sequence DESC LIMIT :limit"
-READ_LOG_AT = _LOGGED_EVENT.format(
-    event="json_each(:sequences) AS number CROSS JOIN event INDEXED BY event_by_sequence"
-    " ON event.sequence = number.value"
+READ_LOG_AT = logged_events(
+    "json_each(:sequences) AS number CROSS JOIN event INDEXED BY event_by_sequence ON event.sequence = number.value"
 )
 
 # Sessions of all stages, in the order in which they were opened: keys only grow. `:first` bounds the work of a page.

@@ -87,12 +87,13 @@ class TableEventLog:
 
     def _read(self, statement: str, parameters: dict[str, int | str]) -> list[LoggedEvent]:
         try:
-            return [_logged_event(row) for row in self._connection.rows(statement, parameters)]
+            return [logged_event(row) for row in self._connection.rows(statement, parameters)]
         except UNDECODABLE as error:
             raise self._connection.damaged(error) from error
 
 
-def _logged_event(row: Row) -> LoggedEvent:
+def logged_event(row: Row) -> LoggedEvent:
+    """Return the event of a row of `queries.logged_events`."""
     account_id, stage_arn, session_id, participant_id, user_id = row[:_IDENTITY_COLUMNS]
     return LoggedEvent(
         account_id=account_id,

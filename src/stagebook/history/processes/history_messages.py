@@ -5,9 +5,10 @@
     | endian               | request or reply      |
     +----------------------+-----------------------+
 
-The server sends a request, the process sends one reply. An empty body from the server asks to stop the request that
-runs; the reply is sent in any case, and an empty body that arrives later has no meaning. Pickle can run any code, so
-it is for trusted peers only: nothing but the server and its own child process ever holds an end of the socket.
+The server first sends where the book is. Then it sends requests, and the process sends one reply to each. An empty body
+from the server asks to stop the request that runs; the reply is sent in any case, and an empty body that arrives later
+has no meaning. Pickle can run any code, so it is for trusted peers only: nothing but the server and its own child
+process ever holds an end of the socket.
 """
 
 import pickle
@@ -16,6 +17,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
+
+from stagebook.book.book_source import BookSource
 
 LENGTH_SIZE_BYTES = 4
 MAXIMUM_MESSAGE_SIZE_BYTES = 64 << 20
@@ -62,6 +65,11 @@ class ReadFailed(msgspec.Struct, frozen=True, kw_only=True):
         return error
 
 
+def source_frame(source: BookSource) -> bytes:
+    """Return the bytes of the first message: where the book is."""
+    return _frame(pickle.dumps(source, pickle.HIGHEST_PROTOCOL))
+
+
 def request_frame(request: ReadRequest) -> bytes:
     """Return the bytes of a request. Raises ValueError if it is too large."""
     return _frame(pickle.dumps(request, pickle.HIGHEST_PROTOCOL))
@@ -77,7 +85,7 @@ def reply_frame(reply: ReadDone | ReadFailed) -> bytes:
 
 
 def decode(body: bytes) -> Any:  # noqa: ANN401 - a request or a reply
-    """Return the message of a body."""
+    """Return the message of a body, or the place of the book."""
     return pickle.loads(body)  # noqa: S301 - from the server or its own child process, see above
 
 

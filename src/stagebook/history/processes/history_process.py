@@ -1,8 +1,9 @@
 """A history process: runs the reads that the server sends, one at a time, with low priority.
 
-It is started as `python -m <module> <file descriptor of its socket> <path of the book>`. It exits when the server
-closes the socket, so it never outlives the server, even if the server was killed. It ignores SIGINT, SIGTERM and
-SIGHUP: the server receives these signals too, and decides when its processes stop.
+It is started as `python -m <module> <file descriptor of its socket>`. The first message says where the book is: that of
+a database can contain a password, which a command line would show. The process exits when the server closes the socket,
+so it never outlives the server, even if the server was killed. It ignores SIGINT, SIGTERM and SIGHUP: the server
+receives these signals too, and decides when its processes stop.
 
 While a read runs, anything that arrives on the socket ends it: a request to stop, or the end of the stream.
 """
@@ -13,8 +14,8 @@ import signal
 import socket
 import sys
 import time
-from pathlib import Path
 
+from stagebook.book.book_source import BookSource
 from stagebook.history.history_files import HistoryFiles
 from stagebook.history.processes.history_messages import (
     LENGTH_SIZE_BYTES,
@@ -53,8 +54,8 @@ class TurnClock:
 class ReadRunner:
     """Runs reads. The files are opened for the first one, so that its caller gets the error if they cannot be."""
 
-    def __init__(self, book_path: Path, clock: TurnClock) -> None:
-        self._book_path = book_path
+    def __init__(self, source: BookSource, clock: TurnClock) -> None:
+        self._source = source
         self._clock = clock
         self._files: HistoryFiles | None = None
 
@@ -63,19 +64,24 @@ class ReadRunner:
         self._clock.start(request.seconds)
         try:
             if self._files is None:
-                self._files = HistoryFiles(self._book_path, must_stop=self._clock.must_stop)
+                self._files = HistoryFiles(
+                    self._source, must_stop=self._clock.must_stop, statement_seconds=request.seconds
+                )
             return ReadDone(value=request.read(self._files, *request.args, **request.kwargs))
         except Exception as error:  # noqa: BLE001 - the server raises it again
-            if self._clock.is_over:
+            # A database ends a statement by itself, after the same time.
+            if self._clock.must_stop():
                 detail = f"the read took longer than {request.seconds:g} s: narrow the query"
                 return ReadFailed.of(ServerBusyError(detail))
             return ReadFailed.of(error)
 
 
-def serve(control_socket: socket.socket, book_path: Path) -> None:
+def serve(control_socket: socket.socket) -> None:
     """Answer requests until the server closes the socket."""
-    runner = ReadRunner(book_path, TurnClock(control_socket))
     stream = control_socket.makefile("rb", buffering=0)
+    if (first := _receive(stream)) is None:
+        return
+    runner = ReadRunner(decode(first), TurnClock(control_socket))
     while (body := _receive(stream)) is not None:
         if body:
             control_socket.sendall(reply_frame(runner.run(decode(body))))
@@ -100,14 +106,14 @@ def _read_exactly(stream: socket.SocketIO, size_bytes: int) -> bytes | None:
 
 def main() -> int:
     """Run the process of this command line; return its exit code."""
-    descriptor, book_path = int(sys.argv[1]), Path(sys.argv[2])
+    descriptor = int(sys.argv[1])
     # A terminal sends SIGINT and SIGHUP to the whole group, and a supervisor may send SIGTERM to all processes.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.nice(NICENESS)
     with socket.socket(fileno=descriptor) as control_socket:
         try:
-            serve(control_socket, book_path)
+            serve(control_socket)
         except OSError:
             # The server is gone: nobody reads the reply.
             return 0

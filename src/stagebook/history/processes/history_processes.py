@@ -7,16 +7,19 @@ itself, is killed. After the end of a process the next read starts another.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Concatenate, cast
 
 import structlog
 
+from stagebook.book.book_source import BookSource, DatabaseSource
+from stagebook.book.store import BookDamagedError, BookFailedError
 from stagebook.history.history_files import HistoryFiles
 from stagebook.history.history_reader import Parameters, Result
 from stagebook.history.processes.history_messages import ReadDone, ReadFailed, ReadRequest, decode, request_frame
 from stagebook.history.processes.running_process import ProcessEndedError, RunningProcess
+from stagebook.log_rate_limit import LogRateLimit
 from stagebook.stage.errors import ServerBusyError
 
 MAXIMUM_WAITING_READS = 100
@@ -40,19 +43,20 @@ class HistoryProcesses:
 
     def __init__(
         self,
-        book_path: Path,
+        source: BookSource,
         *,
         processes: int,
         read_seconds: float = READ_SECONDS,
         kill_seconds: float = KILL_SECONDS,
     ) -> None:
-        self._book_path = book_path
+        self._source = source
         self._read_seconds = read_seconds
         self._turn_seconds = read_seconds + kill_seconds
         self._free_slots = asyncio.Semaphore(processes)
         self._idle: list[RunningProcess] = []
         self._turns: set[asyncio.Task[bytes]] = set()
         self._waiting = 0
+        self._log_limit = LogRateLimit(clock=time.monotonic)
         self._is_closed = False
 
     async def run(
@@ -67,9 +71,18 @@ class HistoryProcesses:
             case ReadDone(value=value):
                 return cast("Result", value)
             case ReadFailed() as failed:
-                raise failed.exception()
+                raise self._raised(failed.exception())
             case other:
                 raise TypeError(f"not a reply: {other!r}")
+
+    def _raised(self, error: Exception) -> Exception:
+        """Return what a caller gets for the error of a read. A database that does not answer may do so soon."""
+        is_database = isinstance(self._source, DatabaseSource)
+        if not is_database or not isinstance(error, BookFailedError) or isinstance(error, BookDamagedError):
+            return error
+        if (more := self._log_limit.admit(type(error).__name__)) is not None:
+            _log.warning("a read of the history failed", reason=str(error), **more)
+        return ServerBusyError("the database does not answer: try again")
 
     @property
     def running_reads(self) -> int:
@@ -133,7 +146,7 @@ class HistoryProcesses:
             if not process.has_exited:
                 return process
             process.close()
-        return RunningProcess(self._book_path)
+        return RunningProcess(self._source)
 
     async def _take_turn(self, process: RunningProcess, frame: bytes) -> bytes:
         is_usable = False

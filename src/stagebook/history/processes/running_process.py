@@ -5,11 +5,11 @@ import contextlib
 import os
 import socket
 import sys
-from pathlib import Path
 
 import structlog
 
-from stagebook.history.processes.history_messages import LENGTH_SIZE_BYTES, STOP_FRAME
+from stagebook.book.book_source import BookSource
+from stagebook.history.processes.history_messages import LENGTH_SIZE_BYTES, STOP_FRAME, source_frame
 from stagebook.media.worker.least_rights import worker_environment
 
 MODULE = "stagebook.history.processes.history_process"
@@ -26,8 +26,8 @@ class ProcessEndedError(Exception):
 class RunningProcess:
     """A process, which is started by the first `exchange`. `end` must be called in the end."""
 
-    def __init__(self, book_path: Path) -> None:
-        self._book_path = book_path
+    def __init__(self, source: BookSource) -> None:
+        self._source = source
         self._process: asyncio.subprocess.Process | None = None
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -83,7 +83,7 @@ class RunningProcess:
                 # -P: do not import modules from the working directory. All other descriptors are closed, so the process
                 # has no listen socket. In a session of its own it gets no signal of a terminal.
                 self._process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-P", "-m", MODULE, str(far.fileno()), str(self._book_path)),
+                    *(sys.executable, "-P", "-m", MODULE, str(far.fileno())),
                     pass_fds=(far.fileno(),),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
@@ -91,6 +91,7 @@ class RunningProcess:
                     env=worker_environment(os.environ),
                 )
             self._streams = await asyncio.open_unix_connection(sock=near)
+            self._streams[1].write(source_frame(self._source))
         except BaseException:
             near.close()  # A process that was started after all exits when its socket closes.
             raise

@@ -5,6 +5,8 @@ Runs in a history process.
 A page costs a bounded amount of work: the entries between its position and the last one that may be examined. If they
 hold fewer matches than wanted, the page is short, and its position is that of the last examined entry.
 
+A book in a database has no search index: its tables are searched (`table_search.py`).
+
 The search index only proposes events. The book has the last word: an event that it no longer has is left out, and so
 is one that does not match.
 """
@@ -19,6 +21,7 @@ from stagebook.history.history_files import HistoryFiles
 from stagebook.history.search.search_index import IndexProgress
 from stagebook.history.search.search_keys import SearchKeys, search_keys
 from stagebook.history.search.search_plan import SearchPlan, plans
+from stagebook.history.search.table_search import find_in_tables
 from stagebook.stage.errors import ServerBusyError
 
 MAXIMUM_EXAMINED = 20_000
@@ -53,6 +56,8 @@ def search_events(files: HistoryFiles, query: EventQuery) -> SearchPage:
 
 def find_page(files: HistoryFiles, query: EventQuery) -> Page[LogEntry]:
     """Return a page as `search_events` does, with the events themselves. It raises the same."""
+    if not files.can_be_indexed:
+        return find_in_tables(files.tables, query)
     progress = files.index.catch_up(maximum_batches=CATCH_UP_BATCHES)
     if not progress.is_complete:
         raise _unfinished(progress)

@@ -6,13 +6,11 @@ from pathlib import Path
 
 import apsw
 
+from stagebook.book.book_source import STEPS_BETWEEN_CHECKS
 from stagebook.history.search import index_schema
 
 BUSY_TIMEOUT_MS = 1_500
 """How long a statement waits for another history process that writes to the index: longer than a batch takes."""
-
-STEPS_BETWEEN_CHECKS = 10_000
-"""After so many instructions of SQLite's virtual machine, less than a millisecond, a statement may be interrupted."""
 
 _MODE = 0o600
 _BOOK_CACHE_SIZE_KIB = 16_384

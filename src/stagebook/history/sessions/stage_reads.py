@@ -33,9 +33,11 @@ def read_stages(files: HistoryFiles, account_id: str, *, after: int | None, limi
 def read_stage_errors(files: HistoryFiles, account_id: str, *, since_ms: int) -> StageErrors:
     """Count the errors of all stages of an account since a time: the newest MAXIMUM_EVENTS at most.
 
-    While there is no complete search index, those among the newest MAXIMUM_EVENTS events of the book are counted. If
-    the bound is reached, `since_ms` of the result is the time that the count reaches back to.
+    Without a complete search index, those among the newest MAXIMUM_EVENTS events of the book are counted. If the bound
+    is reached, `since_ms` of the result is the time that the count reaches back to.
     """
+    if not files.can_be_indexed:
+        return _from_log(files, account_id, since_ms=since_ms)
     try:
         return _from_index(files, account_id, since_ms=since_ms)
     except ServerBusyError:

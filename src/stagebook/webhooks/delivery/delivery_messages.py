@@ -1,10 +1,12 @@
 """The messages between the server and the delivery process, in addition to those of every worker process."""
 
 import asyncio
+from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
 
+from stagebook.book.book_source import BookSource, DatabaseSource
 from stagebook.media.worker.framing import MessageReader
 from stagebook.media.worker.worker_messages import (
     MAX_CONTROL_BYTES,
@@ -28,12 +30,25 @@ class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StartDelivery(Command, frozen=True, kw_only=True):
-    """The first command: what is delivered, from which files. `secret` opens the secrets of destinations."""
+    """The first command: what is delivered, from which book and file. `secret` opens the secrets of destinations.
 
-    book_path: str
+    The book is in the SQLite file `book_path`, or in a database.
+    """
+
+    book_path: str | None
+    database: DatabaseSource | None = None
     file_path: str
     secret: bytes
     settings: DeliverySettings
+
+    @property
+    def source(self) -> BookSource:
+        """Where the book is. Raises ValueError if the command does not say it."""
+        if self.database is not None:
+            return self.database
+        if self.book_path is None:
+            raise ValueError("the book has neither a path nor a database")
+        return Path(self.book_path)
 
 
 class EventsDurable(Command, frozen=True, kw_only=True):

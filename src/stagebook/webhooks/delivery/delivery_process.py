@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from stagebook.book.book_source import BookSource
 from stagebook.media.worker.worker_messages import Command, Report, Request
 from stagebook.media.worker.worker_process import WorkerProcess
 from stagebook.media.worker.worker_run import WorkerProgram, WorkerStartError
@@ -77,7 +78,7 @@ class WebhookDelivery:
     def __init__(
         self,
         *,
-        book_path: Path,
+        source: BookSource,
         file_path: Path,
         secret: bytes,
         settings: DeliverySettings,
@@ -85,7 +86,13 @@ class WebhookDelivery:
     ) -> None:
         self._file_path = file_path
         self._seal = WebhookSeal(secret)
-        command = StartDelivery(book_path=str(book_path), file_path=str(file_path), secret=secret, settings=settings)
+        command = StartDelivery(
+            book_path=str(source) if isinstance(source, Path) else None,
+            database=None if isinstance(source, Path) else source,
+            file_path=str(file_path),
+            secret=secret,
+            settings=settings,
+        )
         self._process = _DeliveryWorkerProcess(command, timeouts=timeouts or WorkerTimeouts())
         self._changed = asyncio.Event()
         self._is_started = False

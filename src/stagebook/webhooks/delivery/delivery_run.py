@@ -3,13 +3,12 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import structlog
 
+from stagebook.book.book_source import BookSource, open_tables
 from stagebook.book.composition_log import LogEntry, LoggedCompositionEvent
 from stagebook.book.event_log import LoggedEvent
-from stagebook.book.sqlite.open_readers import open_connection
 from stagebook.book.tables.table_event_log import TableEventLog
 from stagebook.book.tables.table_reader import TableReader
 from stagebook.webhooks.composition_envelope import composition_message_body
@@ -48,11 +47,11 @@ def ordering_key(logged: LogEntry) -> str:
 class EventSource:
     """Reads events from the book of a running server, on connections of its own."""
 
-    def __init__(self, book_path: Path) -> None:
-        """Raises BookRefusedError."""
+    def __init__(self, source: BookSource) -> None:
+        """Raises BookRefusedError, and BookFailedError for a database that does not answer."""
         # Events are read once, from the end of the book: a large cache would only fill.
-        self._log = TableEventLog(open_connection(book_path, cache_size_kib=CACHE_SIZE_KIB))
-        self._reader = TableReader(open_connection(book_path, cache_size_kib=CACHE_SIZE_KIB), show_deleted_history=True)
+        self._log = TableEventLog(open_tables(source, cache_size_kib=CACHE_SIZE_KIB))
+        self._reader = TableReader(open_tables(source, cache_size_kib=CACHE_SIZE_KIB), show_deleted_history=True)
 
     def close(self) -> None:
         """Close the connections."""

@@ -89,7 +89,7 @@ class DeliveryWorker:
     async def start(self) -> DeliveryRunning:
         """Open the files and start the deliveries. Raises OSError."""
         try:
-            self._source = EventSource(Path(self._command.book_path))
+            self._source = EventSource(self._command.source)
             self._journal = DeliveryJournal(Path(self._command.file_path), seal=WebhookSeal(self._command.secret))
         except (BookRefusedError, BookFailedError, WebhookFileError) as error:
             raise OSError(str(error)) from error

@@ -83,6 +83,8 @@ class DelayedLog:
 class ListedFiles:
     """The part of `HistoryFiles` that reads of the past use, without a search index."""
 
+    can_be_indexed = True
+
     def __init__(self, log: ListedLog) -> None:
         self.log = log
 

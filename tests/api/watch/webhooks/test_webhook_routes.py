@@ -56,7 +56,7 @@ class Client:
         self.caller = Caller()
         self.changes = 0
         self.service = WebhookService(
-            book_path=folder / "book",
+            source=folder / "book",
             file_path=folder / "webhooks",
             secret=SEAL_SECRET,
             randomness=SystemRandomness(),

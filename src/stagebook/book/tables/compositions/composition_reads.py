@@ -49,23 +49,30 @@ SELECT composition.account_id, composition.stage_arn, composition.arn, compositi
     composition_event.name, composition_event.destination_id, composition_event.error_code, composition_event.cause
 FROM {events}
 """
+
+
+def logged_composition_events(events: str) -> str:
+    """Return the beginning of a statement that reads events as `logged_composition_event` takes them."""
+    return _LOGGED_COMPOSITION_EVENT.format(events=events)
+
+
 _KEY_OF_COMPOSITION = "(SELECT composition_key FROM composition WHERE arn = :arn)"
 LIST_COMPOSITION_EVENTS = (
-    _LOGGED_COMPOSITION_EVENT.format(events="composition_event CROSS JOIN composition USING (composition_key)")
+    logged_composition_events("composition_event CROSS JOIN composition USING (composition_key)")
     + "WHERE composition_event.composition_key = "
     + _KEY_OF_COMPOSITION
     + " AND composition_event.sequence > :after ORDER BY composition_event.sequence LIMIT :limit"
 )
 READ_COMPOSITION_LOG = (
-    _LOGGED_COMPOSITION_EVENT.format(events="composition_event CROSS JOIN composition USING (composition_key)")
+    logged_composition_events("composition_event CROSS JOIN composition USING (composition_key)")
     + "WHERE composition_event.sequence > :after ORDER BY composition_event.sequence LIMIT :limit"
 )
 READ_COMPOSITION_LOG_BEFORE = (
-    _LOGGED_COMPOSITION_EVENT.format(events="composition_event CROSS JOIN composition USING (composition_key)")
+    logged_composition_events("composition_event CROSS JOIN composition USING (composition_key)")
     + "WHERE composition_event.sequence < :before ORDER BY composition_event.sequence DESC LIMIT :limit"
 )
-READ_COMPOSITION_LOG_AT = _LOGGED_COMPOSITION_EVENT.format(
-    events="json_each(:sequences) AS number CROSS JOIN composition_event ON composition_event.sequence = number.value"
+READ_COMPOSITION_LOG_AT = logged_composition_events(
+    "json_each(:sequences) AS number CROSS JOIN composition_event ON composition_event.sequence = number.value"
     " CROSS JOIN composition USING (composition_key)"
 )
 

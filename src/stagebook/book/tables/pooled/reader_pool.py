@@ -13,9 +13,11 @@ from typing import Final, TypeVar, cast
 
 import structlog
 
-from stagebook.book.tables.account_queue import AccountQueue
-from stagebook.book.tables.reader_thread import PooledRead, ReaderThread
+from stagebook.book.store import BookFailedError
+from stagebook.book.tables.pooled.account_queue import AccountQueue
+from stagebook.book.tables.pooled.reader_thread import PooledRead, ReaderThread
 from stagebook.book.tables.table_reader import TableReader
+from stagebook.log_rate_limit import LogRateLimit
 from stagebook.stage.errors import ServerBusyError
 
 THREADS: Final = 4
@@ -55,6 +57,7 @@ class ReaderPool:
             waiting_per_account=waiting_per_account,
             waiting=MAXIMUM_WAITING,
         )
+        self._log_limit = LogRateLimit(clock=time.monotonic)
         self._is_closed = False
 
     @property
@@ -115,7 +118,13 @@ class ReaderPool:
         return thread
 
     def _finished(self, thread: ReaderThread, read: PooledRead) -> None:
+        if read.error is not None and isinstance(read.error.__cause__, BookFailedError):
+            self._note_failure(read.error.__cause__)
         read.finish()
         self._queue.finish(read.account_id)
         self._idle.append(thread)
         self._assign()
+
+    def _note_failure(self, error: BookFailedError) -> None:
+        if (more := self._log_limit.admit(type(error).__name__)) is not None:
+            _log.warning("a read of the book failed", reason=str(error), **more)

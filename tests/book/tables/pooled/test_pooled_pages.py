@@ -9,9 +9,9 @@ import pytest
 from stagebook.book.sqlite.open_readers import open_reader
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import ParticipantFilter
-from stagebook.book.tables.pooled_pages import PooledPages
-from stagebook.book.tables.reader_pool import ReaderPool
-from stagebook.book.tables.reader_thread import PooledRead
+from stagebook.book.tables.pooled.pooled_pages import PooledPages
+from stagebook.book.tables.pooled.reader_pool import ReaderPool
+from stagebook.book.tables.pooled.reader_thread import PooledRead
 from tests.book.paged_reads import READS, fill
 from tests.book.sample import ACCOUNT, ARN, SESSION, append, commit, open_book
 

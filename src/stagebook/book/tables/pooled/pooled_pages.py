@@ -4,7 +4,7 @@ from stagebook.book.book_pages import CompositionPages
 from stagebook.book.composition_log import LoggedCompositionEvent
 from stagebook.book.composition_reader import CompositionFilter
 from stagebook.book.store import EventRow, Page, ParticipantFilter
-from stagebook.book.tables.reader_pool import ReaderPool
+from stagebook.book.tables.pooled.reader_pool import ReaderPool
 from stagebook.stage.composition.composition import Composition
 from stagebook.stage.resources import ParticipantRecord, Replica, Resource, Stage, StageSession
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stagebook.book.tables.account_queue import AccountQueue
+from stagebook.book.tables.pooled.account_queue import AccountQueue
 from stagebook.stage.errors import ServerBusyError
 
 

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from stagebook.book.sqlite.open_readers import open_reader
 from stagebook.book.store import BookDamagedError, BookFailedError
-from stagebook.book.tables.reader_pool import ReaderPool
+from stagebook.book.tables.pooled.reader_pool import ReaderPool
 from stagebook.book.tables.table_reader import TableReader
 from stagebook.stage.errors import ServerBusyError
 from tests.book.sample import ARN, commit, open_book, put_stage
@@ -194,8 +195,9 @@ async def test_a_store_that_comes_back_in_time_is_waited_for(pool: ReaderPool, r
 
 async def test_a_store_that_does_not_come_back_is_an_error_to_retry(readers: Readers) -> None:
     pool = ReaderPool(readers.open, patience_seconds=0.2)
-    with pytest.raises(ServerBusyError, match="does not answer"):
+    with capture_logs() as logs, pytest.raises(ServerBusyError, match="does not answer"):
         await pool.run("a", failing(BookFailedError("lost"), times=1_000))
+    assert [line["reason"] for line in logs] == ["lost"]
     assert await pool.run("a", name_of_stage) == "talk"
     await pool.close()
 

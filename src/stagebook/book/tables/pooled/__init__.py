@@ -1,0 +1,1 @@
+"""The reads of a book in another process, on a pool of threads."""

@@ -1,0 +1,100 @@
+"""The awaitable reads of a book in PostgreSQL, on a pool of threads with a connection each."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from stagebook.book.book_source import DatabaseSource, open_tables
+from stagebook.book.postgres.postgres_connection import PostgresConnection
+from stagebook.book.postgres.postgres_schema import migrate
+from stagebook.book.tables.pooled.pooled_pages import PooledPages
+from stagebook.book.tables.pooled.reader_pool import ReaderPool
+from stagebook.book.tables.table_reader import TableReader
+from stagebook.stage.errors import ServerBusyError
+from tests.book.paged_reads import READS, TRANSACTIONS, fill
+from tests.book.postgres.group_writer import GroupWriter
+from tests.book.sample import ARN, SESSION, append, open_book
+from tests.postgres_server import running_server
+
+
+def open_database_reader(url: str, *, statement_seconds: float | None = None) -> TableReader:
+    tables = open_tables(DatabaseSource(url=url), statement_seconds=statement_seconds)
+    return TableReader(tables, show_deleted_history=False)
+
+
+@pytest.fixture
+def writer(connection: PostgresConnection) -> GroupWriter:
+    writer = GroupWriter(connection)
+    writer.write(*TRANSACTIONS)
+    return writer
+
+
+@pytest.fixture
+async def pool(book_url: str) -> AsyncIterator[ReaderPool]:
+    pool = ReaderPool(partial(open_database_reader, book_url), threads=2)
+    yield pool
+    await pool.close()
+
+
+async def test_the_reads_return_what_those_of_sqlite_return(
+    writer: GroupWriter, pool: ReaderPool, tmp_path: Path
+) -> None:
+    book = open_book(tmp_path / "book")
+    await fill(book)
+    pages = PooledPages(pool)
+    assert writer.groups == 1
+    assert {name: await read(pages) for name, read in READS.items()} == {
+        name: read(book) for name, read in READS.items()
+    }
+    await book.close()
+
+
+async def test_a_read_finds_what_was_acknowledged_before(writer: GroupWriter, pool: ReaderPool) -> None:
+    pages = PooledPages(pool)
+    for _ in range(5):
+        writer.write([append("p")])
+        rows = await pages.page_events(ARN, SESSION, "p", after=None, limit=1)
+        assert rows[0][0] == writer.translator.last_sequence
+
+
+async def test_a_read_that_takes_too_long_is_refused_and_harms_no_other(writer: GroupWriter, book_url: str) -> None:
+    assert writer.groups == 1
+    pool = ReaderPool(partial(open_database_reader, book_url, statement_seconds=0.05), threads=1, patience_seconds=0.01)
+    with pytest.raises(ServerBusyError, match="does not answer"):
+        await pool.run("a", lambda reader: reader._connection.rows("SELECT pg_sleep(60)"))
+    assert await PooledPages(pool).get_stage(ARN) is not None
+    await pool.close()
+
+
+async def test_a_connection_that_the_server_has_ended_is_opened_again(
+    writer: GroupWriter, connection: PostgresConnection, pool: ReaderPool
+) -> None:
+    assert writer.groups == 1
+    pages = PooledPages(pool)
+    assert await pages.get_stage(ARN) is not None
+    ended = connection.execute(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    )
+    assert ended == [(True,)]
+    assert await pages.get_stage(ARN) is not None
+
+
+@pytest.mark.slow
+async def test_reads_wait_while_the_server_restarts() -> None:
+    with running_server(fsync=False) as server:
+        connection = PostgresConnection(server.url())
+        migrate(connection)
+        GroupWriter(connection).write(*TRANSACTIONS)
+        connection.close()
+        pool = ReaderPool(partial(open_database_reader, server.url()), patience_seconds=60)
+        pages = PooledPages(pool)
+        assert await pages.get_stage(ARN) is not None
+        server.stop("fast")
+        waiting = [asyncio.create_task(pages.get_stage(ARN)) for _ in range(10)]
+        await asyncio.to_thread(server.start)
+        assert None not in await asyncio.gather(*waiting)
+        await pool.close()
