@@ -11,6 +11,7 @@ SEEDS := 1000
 SECONDS := 600
 MINUTES := 30
 EXAMPLES := 30
+ROUNDS := 50
 LOWEST := $(VENV)-lowest
 # Tests wait for processes and peers, so one worker more than cores; more than four do not help. The order of the files
 # stays: by their numbers of tests, the longest would come last.
@@ -23,7 +24,7 @@ LOWEST_TESTS := $(addprefix tests/,book cli config storage server/http api/watch
 # The tests start many servers. Without cached bytecode each one compiles its modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run demo test test-client test-console test-examples test-livekit test-network test-package test-recording test-sdk test-servers test-site test-slow test-lowest test-all audit constraints package check format bench simulate fuzz soak conformance console-vendor screenshots layout-pictures site site-serve clean
+.PHONY: run demo test chaos test-client test-console test-examples test-livekit test-network test-package test-recording test-sdk test-servers test-site test-slow test-lowest test-all audit constraints package check format bench simulate fuzz soak conformance console-vendor screenshots layout-pictures site site-serve clean
 
 run: $(VENV)/.run
 	@$(BIN)/stagebook serve $(ARGS)
@@ -134,6 +135,10 @@ conformance: $(VENV)/.dev
 	@$(BIN)/python -m tests.e2e.aws.conformance --examples $(EXAMPLES) $(ARGS)
 	@$(BIN)/python -m tests.e2e.watch.conformance --examples $(EXAMPLES) $(ARGS)
 	@$(BIN)/python -m tests.e2e.testing.conformance --examples $(EXAMPLES) $(ARGS)
+
+# ROUNDS rounds of each kind in which a node that owns accounts, or its database, is killed, stopped or cut off.
+chaos: $(VENV)/.dev
+	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests -m chaos --capture no --numprocesses 0 $(ARGS)
 
 # Clients and attackers against a real server, for MINUTES.
 soak: $(VENV)/.dev

@@ -40,6 +40,10 @@ def other(postgres_book_url: str) -> Iterator[PostgresConnection]:
     connection.close()
 
 
+def abandoned(connection: PostgresConnection) -> tuple[str, ...]:
+    return list_abandoned(connection, run_id=0, held=()).account_ids
+
+
 def owner(connection: PostgresConnection) -> tuple[int, bool]:
     (lease,) = list_leases(connection)
     return lease.run_id, lease.is_alive
@@ -53,7 +57,7 @@ def test_a_free_account_is_taken_and_taken_again_by_its_owner(connection: Postgr
 
 def test_an_account_of_a_living_run_is_not_taken(connection: PostgresConnection, first: int, second: int) -> None:
     assert not take_account(connection, ACCOUNT, run_id=second).is_taken
-    assert list_abandoned(connection) == []
+    assert abandoned(connection) == ()
     assert owner(connection) == (first, True)
     renew_run(connection, first)
 
@@ -63,7 +67,7 @@ def test_the_account_of_a_late_run_is_taken_and_the_run_fenced(
 ) -> None:
     connection.execute(LATE, (first,))
     assert owner(connection) == (first, False)
-    assert list_abandoned(connection) == [ACCOUNT]
+    assert abandoned(connection) == (ACCOUNT,)
     taking = take_account(connection, ACCOUNT, run_id=second)
     assert (taking.is_taken, taking.former_run) == (True, first)
     assert owner(connection) == (second, True)
@@ -71,6 +75,16 @@ def test_the_account_of_a_late_run_is_taken_and_the_run_fenced(
         renew_run(connection, first)
     with pytest.raises(RunFencedError):
         take_account(connection, ACCOUNT, run_id=first)
+
+
+def test_an_account_that_a_run_does_not_know_to_have_is_found(connection: PostgresConnection, first: int) -> None:
+    assert list_abandoned(connection, run_id=first, held=()).account_ids == (ACCOUNT,)
+    assert list_abandoned(connection, run_id=first, held=(ACCOUNT,)).account_ids == ()
+
+
+def test_a_look_tells_the_time_of_the_database(connection: PostgresConnection) -> None:
+    ((now,),) = connection.execute("SELECT extract(epoch FROM now())::double precision")
+    assert now <= list_abandoned(connection, run_id=0, held=()).database_seconds < now + 60
 
 
 def test_a_late_run_that_renews_before_it_is_fenced_keeps_its_account(
@@ -84,7 +98,7 @@ def test_a_late_run_that_renews_before_it_is_fenced_keeps_its_account(
 def test_the_account_of_an_ended_run_is_taken_at_once(connection: PostgresConnection, first: int, second: int) -> None:
     end_run(connection, first)
     end_run(connection, first)
-    assert list_abandoned(connection) == [ACCOUNT]
+    assert abandoned(connection) == (ACCOUNT,)
     assert take_account(connection, ACCOUNT, run_id=second).is_taken
 
 

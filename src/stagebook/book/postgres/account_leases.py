@@ -7,6 +7,7 @@ An account has one owner at a time, because its lease names one run, and a run t
 Each change of an owner is sent on the channel of LeaseChanges, so that directories need not wait for their next look.
 """
 
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -26,7 +27,9 @@ SELECT account_id, account_lease.run_id, node, internal_url, NOT {_IS_OVER},
 FROM account_lease JOIN node_run USING (run_id) ORDER BY account_id
 """  # noqa: S608 - a constant
 _LIST_ABANDONED: Final = f"""
-SELECT account_id FROM account_lease JOIN node_run USING (run_id) WHERE {_IS_OVER} ORDER BY account_id
+SELECT extract(epoch FROM clock_timestamp())::double precision, ARRAY(
+    SELECT account_id FROM account_lease JOIN node_run USING (run_id)
+    WHERE {_IS_OVER} OR (run_id = %s AND account_id <> ALL(%s::text[])) ORDER BY account_id)
 """  # noqa: S608 - a constant
 # Only of a run that may be fenced: its session holds the lock for which the taker waits.
 _END_SESSION: Final = f"""
@@ -58,12 +61,20 @@ class AccountTaking(msgspec.Struct, frozen=True, kw_only=True):
     former_run: int | None
 
 
+class AbandonedAccounts(msgspec.Struct, frozen=True, kw_only=True):
+    """The accounts whose runs are over or late, and what the clock of the database said, in seconds since the epoch."""
+
+    account_ids: tuple[str, ...]
+    database_seconds: float
+
+
 def take_account(
     connection: PostgresConnection, account_id: str, *, run_id: int, lease_seconds: float = LEASE_SECONDS
 ) -> AccountTaking:
     """Take an account that is free, or whose run is over or has let its lease pass. The latter is fenced.
 
-    An account that this run owns is taken. Raises RunFencedError if this run is over, and BookFailedError.
+    An account that this run has is taken, with this run as the former one. Raises RunFencedError if this run is over,
+    and BookFailedError.
     """
     parameters = (account_id, run_id, lease_seconds)
     try:
@@ -91,9 +102,16 @@ def list_leases(connection: PostgresConnection, *, lease_seconds: float = LEASE_
     ]
 
 
-def list_abandoned(connection: PostgresConnection, *, lease_seconds: float = LEASE_SECONDS) -> list[str]:
-    """Return the accounts that `take_account` would take from the run that has them."""
-    return [account_id for (account_id,) in connection.execute(_LIST_ABANDONED, (lease_seconds,))]
+def list_abandoned(
+    connection: PostgresConnection, *, run_id: int, held: Collection[str], lease_seconds: float = LEASE_SECONDS
+) -> AbandonedAccounts:
+    """Return the accounts that `take_account` would take for run `run_id` from the run that has them.
+
+    Those that this run has, but does not know to have, are among them: `held` are those that it knows. The answer to
+    `take_account` may have been lost. Whether a late run is dead, `DatabaseContact` knows: note the answer there first.
+    """
+    ((database_seconds, account_ids),) = connection.execute(_LIST_ABANDONED, (lease_seconds, run_id, list(held)))
+    return AbandonedAccounts(account_ids=tuple(account_ids), database_seconds=database_seconds)
 
 
 class LeaseChanges:

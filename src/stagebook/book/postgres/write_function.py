@@ -40,11 +40,11 @@ CREATE FUNCTION book_write_1(
     p_connection_revocations jsonb, p_compositions jsonb, p_composition_events jsonb
 ) RETURNS boolean LANGUAGE plpgsql AS $function$
 BEGIN
-    UPDATE node_run SET heartbeat_at = clock_timestamp(), last_group = p_group,
+    UPDATE node_run SET heartbeat_at = clock_timestamp(), backend_pid = pg_backend_pid(), last_group = p_group,
         last_sequence = greatest(last_sequence, p_last_sequence)
     WHERE run_id = p_run AND fenced_at IS NULL AND ended_at IS NULL AND last_group < p_group;
     IF NOT FOUND THEN
-        UPDATE node_run SET heartbeat_at = clock_timestamp()
+        UPDATE node_run SET heartbeat_at = clock_timestamp(), backend_pid = pg_backend_pid()
         WHERE run_id = p_run AND fenced_at IS NULL AND ended_at IS NULL;
         IF NOT FOUND THEN
             RAISE EXCEPTION 'run % may not write', p_run USING ERRCODE = 'SB001';
