@@ -1,23 +1,34 @@
-"""The book that the tests of the port run against; there is one factory for each store."""
+"""The books that the tests of the port run against; there is one factory for each store."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
-from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import Book
+from stagebook.book.server_book import ServerBook
+from tests.book.postgres_books import PostgresBooks, shared_database
 from tests.book.sample import open_book
 
 
+class Books(Protocol):
+    """Opens the same book repeatedly, one at a time."""
+
+    def open(self, *, show_deleted_history: bool = False) -> ServerBook:
+        """Open the book for writing on the running loop."""
+
+    async def close(self) -> None:
+        """Close every book that was opened."""
+
+
 class SqliteBooks:
-    """Opens the same SQLite book repeatedly, one at a time."""
+    """Implements `Books` with a file."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "book"
-        self._opened: list[SqliteBook] = []
+        self._opened: list[ServerBook] = []
 
-    def open(self, *, show_deleted_history: bool = False) -> Book:
+    def open(self, *, show_deleted_history: bool = False) -> ServerBook:
         """Open the book for writing on the running loop."""
         book = open_book(self._path, show_deleted_history=show_deleted_history)
         self._opened.append(book)
@@ -29,16 +40,26 @@ class SqliteBooks:
             await book.close()
 
 
-@pytest.fixture(params=["sqlite"])
-async def books(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteBooks]:
+@pytest.fixture(scope="session")
+def postgres_database(postgres_server_url: str) -> Iterator[str]:
+    """The URL of a database with the tables of a book, which the tests of this process use in turns."""
+    with shared_database(postgres_server_url) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def books(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Books]:
     """A factory of one book. To test another store, add a parameter and a factory like SqliteBooks."""
-    assert request.param == "sqlite"
-    factory = SqliteBooks(tmp_path)
+    factory = (
+        SqliteBooks(tmp_path)
+        if request.param == "sqlite"
+        else PostgresBooks(request.getfixturevalue("postgres_database"))
+    )
     yield factory
     await factory.close()
 
 
 @pytest.fixture
-async def book(books: SqliteBooks) -> Book:
+async def book(books: Books) -> ServerBook:
     """An empty book, open for writing."""
     return books.open()

@@ -3,24 +3,22 @@
 import pytest
 
 from stagebook.book.changes import DeleteStage
-from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.server_book import ServerBook
 from stagebook.book.store import ChangeRefusedError
 from stagebook.stage.events import ErrorCode, Event, EventName
-from tests.book.conftest import SqliteBooks
+from tests.book.conftest import Books
 from tests.book.sample import ARN, NOON_MS, append, commit, open_session, put, put_stage
 
 
-def counted(book: SqliteBook) -> dict[tuple[EventName, ErrorCode | None], int]:
+def counted(book: ServerBook) -> dict[tuple[EventName, ErrorCode | None], int]:
     return {(name, error): count for name, error, count in book.event_counts if count}
 
 
-def opened(books: SqliteBooks) -> SqliteBook:
-    book = books.open()
-    assert isinstance(book, SqliteBook)
-    return book
+def opened(books: Books) -> ServerBook:
+    return books.open()
 
 
-async def test_events_are_counted_by_name_and_error(books: SqliteBooks) -> None:
+async def test_events_are_counted_by_name_and_error(books: Books) -> None:
     book = opened(books)
     refused = Event(name=EventName.PUBLISH_ERROR, error_code=ErrorCode.QUOTA_EXCEEDED)
     failed = Event(name=EventName.PUBLISH_ERROR, error_code=ErrorCode.INVALID_INPUT)
@@ -34,7 +32,7 @@ async def test_events_are_counted_by_name_and_error(books: SqliteBooks) -> None:
     assert {name for name, error, _ in book.event_counts if error is None} == set(EventName)
 
 
-async def test_a_refused_transaction_is_not_counted(books: SqliteBooks) -> None:
+async def test_a_refused_transaction_is_not_counted(books: Books) -> None:
     book = opened(books)
     await commit(book, put_stage(), open_session(), put("p"))
     refused = Event(name=EventName.PUBLISH_ERROR, error_code=ErrorCode.QUOTA_EXCEEDED)
@@ -52,7 +50,7 @@ async def test_a_refused_transaction_is_not_counted(books: SqliteBooks) -> None:
     assert book.stage_count == 1
 
 
-async def test_stages_are_counted_without_deleted_ones_also_after_a_restart(books: SqliteBooks) -> None:
+async def test_stages_are_counted_without_deleted_ones_also_after_a_restart(books: Books) -> None:
     book = opened(books)
     await commit(book, put_stage(), put_stage("arn:other"))
     await commit(book, put_stage(), DeleteStage(stage_arn=ARN, at_ms=NOON_MS))

@@ -12,7 +12,7 @@ from stagebook.stage.composition.composition_events import (
     CompositionEvent,
     CompositionEventName,
 )
-from tests.book.conftest import SqliteBooks
+from tests.book.conftest import Books
 from tests.book.retained import AGE_DAYS, LATER_MS, delete_old
 from tests.book.sample import (
     ACCOUNT,
@@ -135,7 +135,7 @@ async def test_filters_select_by_account_stage_and_configuration(book: Book) -> 
     assert shown(book, CompositionFilter(configuration_arn=arn_of(1))) == []
 
 
-async def test_a_composition_outlives_its_stage_and_a_restart(books: SqliteBooks) -> None:
+async def test_a_composition_outlives_its_stage_and_a_restart(books: Books) -> None:
     book = books.open()
     await commit(book, put_stage(), put_composition())
     await commit(book, DeleteStage(stage_arn=ARN, at_ms=NOON_MS))
@@ -165,7 +165,7 @@ async def test_old_compositions_are_deleted_with_their_events(book: Book) -> Non
     assert await delete_old(book) == {}
 
 
-async def test_the_position_of_a_deleted_composition_is_not_used_again(books: SqliteBooks) -> None:
+async def test_the_position_of_a_deleted_composition_is_not_used_again(books: Books) -> None:
     book = books.open()
     await commit(book, put_stage(), put_composition(composition(end_ms=END_MS)))
     deleted_position = 1

@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from stagebook.api.aws.operations.event_page import encode_event_page
 from stagebook.book.changes import sequence_time_ms
@@ -15,7 +16,7 @@ from stagebook.stage.events import (
     ReplicationDestination,
     TokenExchange,
 )
-from tests.book.conftest import SqliteBooks
+from tests.book.conftest import Books
 from tests.book.sample import (
     ARN,
     NOON_MS,
@@ -50,11 +51,17 @@ async def _open_session_with_participants(book: Book) -> None:
     await commit(book, put_stage(), open_session(), put("p"), put("q"))
 
 
+def without_nul(event: Event) -> Event:
+    """Return an event with U+FFFD in place of NUL in its detail."""
+    return replace(event, detail=event.detail and event.detail.replace("\0", "\ufffd"))
+
+
 async def test_events_are_read_as_they_were_appended(book: Book) -> None:
     await _open_session_with_participants(book)
     sequences = await commit(book, *(append("p", event) for event in EVENTS))
     recorded = book.list_events(ARN, SESSION, "p")
-    assert [one.event for one in recorded] == EVENTS
+    # PostgreSQL cannot store the character NUL.
+    assert [one.event for one in recorded] in (EVENTS, [without_nul(event) for event in EVENTS])
     assert [one.sequence for one in recorded] == list(sequences)
     assert {one.participant_id for one in recorded} == {"p"}
     assert {one.time_ms for one in recorded} == {NOON_MS}
@@ -71,8 +78,8 @@ async def test_a_page_holds_the_members_of_the_api_newest_first(book: Book) -> N
     assert [row[3] for row in rows] == [None, None, None, None, "abCDEf12GHIj", None]
     assert [row[4] for row in rows] == [0, 0, 0, 0, 1, 0]
     replication, exchange = rows[2][5], rows[1][5]
-    assert isinstance(replication, bytes)
-    assert isinstance(exchange, bytes)
+    assert replication is not None
+    assert exchange is not None
     assert msgspec.json.decode(replication, type=EventExtra) == EventExtra(
         destination_stage_arn=OTHER_ARN, destination_session_id=OTHER_SESSION
     )
@@ -141,7 +148,7 @@ async def test_sequence_numbers_grow_when_the_clock_goes_back(book: Book) -> Non
     assert early == late + 1
 
 
-async def test_sequence_numbers_grow_across_a_restart_when_the_clock_goes_back(books: SqliteBooks) -> None:
+async def test_sequence_numbers_grow_across_a_restart_when_the_clock_goes_back(books: Books) -> None:
     book = books.open()
     await _open_session_with_participants(book)
     (late,) = await commit(book, append("p", at_ms=NOON_MS))
@@ -157,7 +164,7 @@ async def test_an_empty_book_has_no_last_event(book: Book) -> None:
     assert book.last_time_ms() == 0
 
 
-async def test_the_last_event_time_is_that_of_the_newest_sequence(books: SqliteBooks) -> None:
+async def test_the_last_event_time_is_that_of_the_newest_sequence(books: Books) -> None:
     book = books.open()
     await _open_session_with_participants(book)
     await commit(book, append("p", at_ms=NOON_MS))

@@ -5,7 +5,7 @@ import pytest
 from stagebook.book.changes import DeleteStage, PutReplica
 from stagebook.book.store import Book, ChangeRefusedError
 from stagebook.stage.resources import Replica, ReplicationState
-from tests.book.conftest import SqliteBooks
+from tests.book.conftest import Books
 from tests.book.sample import (
     ARN,
     NOON_MS,
@@ -88,7 +88,7 @@ async def test_a_new_source_or_destination_session_makes_a_new_row_listed_first(
     assert seen + page.items == [new_source, new_destination, first]
 
 
-async def test_a_replica_can_stop_after_its_sessions_have_ended(books: SqliteBooks) -> None:
+async def test_a_replica_can_stop_after_its_sessions_have_ended(books: Books) -> None:
     book = books.open()
     await _open_both(book)
     await commit(book, put_replica())
@@ -142,7 +142,7 @@ async def test_deleting_the_destination_stage_keeps_the_replicas_of_the_source(b
     assert _list(book_with_sessions) == [replica()]
 
 
-async def test_the_replicas_of_deleted_stages_can_be_shown(books: SqliteBooks) -> None:
+async def test_the_replicas_of_deleted_stages_can_be_shown(books: Books) -> None:
     book = books.open(show_deleted_history=True)
     await _open_both(book)
     await commit(book, put_replica(), DeleteStage(stage_arn=ARN, at_ms=NOON_MS))

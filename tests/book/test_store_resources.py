@@ -15,7 +15,7 @@ from stagebook.stage.resources import (
     Stage,
     StageSession,
 )
-from tests.book.conftest import SqliteBooks
+from tests.book.conftest import Books
 from tests.book.sample import (
     ACCOUNT,
     ARN,
@@ -177,7 +177,7 @@ async def test_participants_are_filtered_and_paged_newest_first(
     assert seen + page.items == [records[number] for number in expected]
 
 
-async def test_open_sessions_and_participants_are_found_after_a_restart(books: SqliteBooks) -> None:
+async def test_open_sessions_and_participants_are_found_after_a_restart(books: Books) -> None:
     book = books.open()
     connected = ParticipantRecord(participant_id="here", state=ParticipantState.CONNECTED)
     await commit(book, put_stage(), open_session(), put(connected), put("gone"))
@@ -190,7 +190,7 @@ async def test_open_sessions_and_participants_are_found_after_a_restart(books: S
     assert book.list_open_participants(OTHER_ARN, SESSION, after=None, limit=9).items == []
 
 
-async def test_a_revocation_is_permanent_and_covers_one_participant_of_one_stage(books: SqliteBooks) -> None:
+async def test_a_revocation_is_permanent_and_covers_one_participant_of_one_stage(books: Books) -> None:
     book = books.open()
     await commit(book, put_stage(), put_stage(OTHER_ARN))
     revocation = RevokeParticipant(stage_arn=ARN, participant_id="out", at_ms=NOON_MS, reason="rude")
@@ -221,7 +221,7 @@ async def test_a_deleted_stage_and_its_contents_read_as_absent(book: Book) -> No
     assert book.page_events(ARN, SESSION, "p", after=None, limit=9) == []
 
 
-async def test_an_open_session_of_a_deleted_stage_can_still_be_ended(books: SqliteBooks) -> None:
+async def test_an_open_session_of_a_deleted_stage_can_still_be_ended(books: Books) -> None:
     book = books.open()
     await _delete_a_used_stage(book)
     await book.close()
@@ -234,7 +234,7 @@ async def test_an_open_session_of_a_deleted_stage_can_still_be_ended(books: Sqli
     assert book.list_open_sessions() == []
 
 
-async def test_the_history_of_deleted_stages_can_be_shown(books: SqliteBooks) -> None:
+async def test_the_history_of_deleted_stages_can_be_shown(books: Books) -> None:
     book = books.open(show_deleted_history=True)
     await _delete_a_used_stage(book)
     assert book.get_stage(ARN) is None

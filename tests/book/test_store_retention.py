@@ -5,7 +5,7 @@ from stagebook.book.retention_policy import DAY_MS
 from stagebook.book.store import Book, ParticipantFilter
 from stagebook.stage.events import EventName
 from stagebook.stage.resources import ReplicationState
-from tests.book.conftest import SqliteBooks
+from tests.book.conftest import Books
 from tests.book.retained import AGE_DAYS, LATER_MS, PARTICIPANT_TOKEN_DAYS, delete_old, policy
 from tests.book.sample import (
     ACCOUNT,
@@ -94,7 +94,7 @@ async def test_ages_differ_by_account_and_by_stage(book: Book) -> None:
     assert session_ids(book, OTHER_ARN) == []
 
 
-async def test_at_each_step_a_session_is_there_as_a_whole_or_not_at_all(books: SqliteBooks) -> None:
+async def test_at_each_step_a_session_is_there_as_a_whole_or_not_at_all(books: Books) -> None:
     book = books.open()
     await record_session(book)
     await commit(book, open_session(OTHER_SESSION), put("q", session_id=OTHER_SESSION))
@@ -109,7 +109,7 @@ async def test_at_each_step_a_session_is_there_as_a_whole_or_not_at_all(books: S
     assert seen == {(500, True, True), (0, False, False)}
 
 
-async def test_a_run_that_stops_half_way_is_continued_by_the_next_one_also_after_a_restart(books: SqliteBooks) -> None:
+async def test_a_run_that_stops_half_way_is_continued_by_the_next_one_also_after_a_restart(books: Books) -> None:
     book = books.open()
     await commit(book, put_stage(), open_session(), put("p"), *[append("p") for _ in range(500)], end_session())
     steps = 0
@@ -131,7 +131,7 @@ async def test_a_run_that_stops_half_way_is_continued_by_the_next_one_also_after
     assert [event.event.name for event in book.list_events(ARN, NEWER_SESSION, "p")] == ["JOINED", "LEFT"]
 
 
-async def test_a_deleted_stage_goes_after_its_last_session(books: SqliteBooks) -> None:
+async def test_a_deleted_stage_goes_after_its_last_session(books: Books) -> None:
     book = books.open(show_deleted_history=True)
     await record_session(book)
     revoked = RevokeParticipant(stage_arn=ARN, participant_id="out", at_ms=END_MS, reason="")
@@ -145,7 +145,7 @@ async def test_a_deleted_stage_goes_after_its_last_session(books: SqliteBooks) -
     assert not book.has_revoked(ARN)
 
 
-async def test_a_deleted_stage_stays_while_a_session_is_kept(books: SqliteBooks) -> None:
+async def test_a_deleted_stage_stays_while_a_session_is_kept(books: Books) -> None:
     book = books.open(show_deleted_history=True)
     await record_session(book, end_ms=LATER_MS)
     await commit(book, DeleteStage(stage_arn=ARN, at_ms=END_MS))
@@ -187,7 +187,7 @@ async def test_a_replica_goes_with_the_first_of_its_sessions(book: Book) -> None
     assert session_ids(book) == [SESSION]
 
 
-async def test_positions_of_deleted_items_are_not_used_again(books: SqliteBooks) -> None:
+async def test_positions_of_deleted_items_are_not_used_again(books: Books) -> None:
     """A page that was read before goes on after the position of an item that is gone, and shows nothing new."""
     book = books.open()
     sessions = [f"st-{number}" for number in range(3)]
@@ -211,7 +211,7 @@ async def test_positions_of_deleted_items_are_not_used_again(books: SqliteBooks)
     assert [each.session_id for each in newest.items] == [NEWER_SESSION]
 
 
-async def test_sequence_numbers_are_not_used_again(books: SqliteBooks) -> None:
+async def test_sequence_numbers_are_not_used_again(books: Books) -> None:
     book = books.open()
     await record_session(book)
     last_ms = book.last_time_ms()

@@ -14,7 +14,7 @@ from stagebook.stage.resources import (
     Resource,
     StorageConfiguration,
 )
-from tests.book.conftest import SqliteBooks
+from tests.book.conftest import Books
 from tests.book.sample import ACCOUNT, ARN, KEY_ARN, NOON_MS, commit, public_key, put_resource
 
 PREFIX = f"arn:aws:ivs:us-west-2:{ACCOUNT}:"
@@ -101,7 +101,7 @@ async def test_resources_are_listed_by_account_in_order_of_creation(book: Book) 
     assert book.count_resources("000000000000", "public-key") == 0
 
 
-async def test_a_deleted_resource_stays_deleted_after_a_restart(books: SqliteBooks) -> None:
+async def test_a_deleted_resource_stays_deleted_after_a_restart(books: Books) -> None:
     book = books.open()
     await commit(book, put_resource(), put_resource(KEY_ARN + "2"))
     await commit(book, DeleteResource(arn=KEY_ARN))
@@ -131,7 +131,7 @@ async def test_a_resource_can_be_put_deleted_and_put_again_in_one_transaction(bo
     assert page.items == [public_key(KEY_ARN + "2"), public_key(name="again")]
 
 
-async def test_a_position_of_a_deleted_resource_does_not_skip_later_resources(books: SqliteBooks) -> None:
+async def test_a_position_of_a_deleted_resource_does_not_skip_later_resources(books: Books) -> None:
     book = books.open()
     await commit(book, put_resource(KEY_ARN + "1"), put_resource(KEY_ARN + "2"), put_resource(KEY_ARN + "3"))
     position = book.list_resources(ACCOUNT, "public-key", after=None, limit=2).next_position
@@ -143,7 +143,7 @@ async def test_a_position_of_a_deleted_resource_does_not_skip_later_resources(bo
     assert page.items == [public_key(KEY_ARN + "4")]
 
 
-async def test_a_revoked_connection_token_stays_revoked_only_in_its_account(books: SqliteBooks) -> None:
+async def test_a_revoked_connection_token_stays_revoked_only_in_its_account(books: Books) -> None:
     book = books.open()
     revocation = RevokeConnectionToken(account_id=ACCOUNT, token_id="t" * 32, at_ms=NOON_MS)
     assert not book.is_connection_token_revoked(ACCOUNT, "t" * 32)
@@ -156,7 +156,7 @@ async def test_a_revoked_connection_token_stays_revoked_only_in_its_account(book
     assert not book.is_connection_token_revoked("999999999999", "t" * 32)
 
 
-async def test_a_participant_that_needs_a_connection_token_is_found_by_its_stage(books: SqliteBooks) -> None:
+async def test_a_participant_that_needs_a_connection_token_is_found_by_its_stage(books: Books) -> None:
     book = books.open()
     for token_id in ("abc", "abcd/participant"):
         await commit(book, RevokeConnectionToken(account_id=ACCOUNT, token_id=token_id, at_ms=NOON_MS))

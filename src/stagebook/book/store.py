@@ -151,7 +151,7 @@ class RetentionStep(msgspec.Struct, frozen=True, kw_only=True):
     freed_bytes: int = 0
 
 
-EventRow: TypeAlias = tuple[int, int, int | None, str | None, int, bytes | None]
+EventRow: TypeAlias = tuple[int, int, int | None, str | None, int, bytes | str | None]
 """The members of an event that ListParticipantEvents returns. They stay undecoded because paging is a hot path.
 
 In order: sequence number, index into EventName, index into ErrorCode or None, remote participant id or None, replica

@@ -22,7 +22,7 @@ class GroupWriter:
         """Write as a new run."""
         self.connection = connection
         ((self.run_id,),) = connection.execute(NEW_RUN)
-        self.keys = StoredRowKeys(connection)
+        self.keys = StoredRowKeys.of_one_writer(connection)
         self.translator = ChangeTranslator(self.keys, seal=SEAL, last_sequence=0)
         self.groups = 0
 

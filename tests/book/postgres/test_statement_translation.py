@@ -28,8 +28,13 @@ def constants(module: ModuleType) -> dict[str, str]:
     return {
         name: value
         for name, value in vars(module).items()
-        if name.isupper() and not name.startswith(("_", "NOTE_")) and isinstance(value, str) and "SELECT" in value
+        if name.isupper() and not name.startswith("_") and isinstance(value, str) and is_read(value)
     }
+
+
+def is_read(text: str) -> bool:
+    """Return whether a text is a statement that reads."""
+    return text.lstrip().startswith(("SELECT", "WITH"))
 
 
 STATEMENTS = {name: statement for module in MODULES for name, statement in constants(module).items()} | {

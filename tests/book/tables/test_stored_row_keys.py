@@ -30,7 +30,7 @@ def _insert_stage_with_open_session(connection: apsw.Connection) -> None:
 
 def test_an_entry_that_is_not_cached_is_read_from_the_file(connection: apsw.Connection) -> None:
     _insert_stage_with_open_session(connection)
-    keys = StoredRowKeys(SqliteConnection(connection))
+    keys = StoredRowKeys.of_one_writer(SqliteConnection(connection))
     session = keys.open_session(ARN, SESSION)
     assert (session.session_key, session.start_ms, session.numbers) == (9, 5, {"p": 1})
     assert keys.stage(ARN).stage_key == 7
@@ -38,7 +38,7 @@ def test_an_entry_that_is_not_cached_is_read_from_the_file(connection: apsw.Conn
 
 def test_an_ended_session_is_found_in_the_file_or_in_the_cache(connection: apsw.Connection) -> None:
     _insert_stage_with_open_session(connection)
-    keys = StoredRowKeys(SqliteConnection(connection))
+    keys = StoredRowKeys.of_one_writer(SqliteConnection(connection))
     keys.end_session(ARN, SESSION, [])
     assert keys.session_key(ARN, SESSION) == 9
     keys.start_session(ARN, "new", 0, [])
@@ -50,7 +50,7 @@ def test_an_ended_session_is_found_in_the_file_or_in_the_cache(connection: apsw.
 
 def test_new_keys_follow_the_largest_keys_in_the_file(connection: apsw.Connection) -> None:
     _insert_stage_with_open_session(connection)
-    keys = StoredRowKeys(SqliteConnection(connection))
+    keys = StoredRowKeys.of_one_writer(SqliteConnection(connection))
     assert keys.add_stage(OTHER_ARN, []).stage_key == 8
     _, session = keys.start_session(OTHER_ARN, SESSION, 0, [])
     assert session.session_key == 10
@@ -60,7 +60,7 @@ def test_stages_without_an_open_session_are_dropped_from_a_full_cache(
     connection: apsw.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stored_row_keys, "MAXIMUM_IDLE_STAGES", 3)
-    keys = StoredRowKeys(SqliteConnection(connection))
+    keys = StoredRowKeys.of_one_writer(SqliteConnection(connection))
     for number in range(4):
         keys.add_stage(f"{ARN}{number}", [])
     keys.start_session(f"{ARN}0", SESSION, 0, [])
@@ -74,7 +74,7 @@ def test_a_participant_that_has_left_is_dropped_when_that_is_durable_and_found_a
     connection: apsw.Connection,
 ) -> None:
     _insert_stage_with_open_session(connection)
-    keys = StoredRowKeys(SqliteConnection(connection))
+    keys = StoredRowKeys.of_one_writer(SqliteConnection(connection))
     session = keys.open_session(ARN, SESSION)
     keys.note_connected(session, "p", is_connected=False)
     assert session.numbers == {"p": 1}
@@ -87,7 +87,7 @@ def test_a_participant_that_has_left_is_dropped_when_that_is_durable_and_found_a
 
 def test_a_participant_that_is_back_before_its_end_is_durable_stays_cached(connection: apsw.Connection) -> None:
     _insert_stage_with_open_session(connection)
-    keys = StoredRowKeys(SqliteConnection(connection))
+    keys = StoredRowKeys.of_one_writer(SqliteConnection(connection))
     session = keys.open_session(ARN, SESSION)
     keys.note_connected(session, "p", is_connected=False)
     keys.submitted += 1
@@ -104,7 +104,7 @@ def test_a_participant_that_is_back_before_its_end_is_durable_stays_cached(conne
 
 def test_a_refused_transaction_gives_its_numbers_back(connection: apsw.Connection) -> None:
     _insert_stage_with_open_session(connection)
-    keys = StoredRowKeys(SqliteConnection(connection))
+    keys = StoredRowKeys.of_one_writer(SqliteConnection(connection))
     session = keys.open_session(ARN, SESSION)
     undo: Undo = []
     assert [keys.number(session, each, undo) for each in ("q", "r", "q")] == [2, 3, 2]
@@ -117,13 +117,13 @@ def test_a_refused_transaction_gives_its_numbers_back(connection: apsw.Connectio
 def test_only_connected_participants_of_an_open_session_are_read(connection: apsw.Connection) -> None:
     _insert_stage_with_open_session(connection)
     connection.execute("INSERT INTO participant VALUES (9, 2, 'gone', '', 1, 0, NULL, NULL, NULL, NULL, NULL)")
-    session = StoredRowKeys(SqliteConnection(connection)).open_session(ARN, SESSION)
+    session = StoredRowKeys.of_one_writer(SqliteConnection(connection)).open_session(ARN, SESSION)
     assert (session.numbers, session.last_number) == ({"p": 1}, 2)
 
 
 def test_the_key_of_a_new_session_is_dropped_when_it_is_durable(connection: apsw.Connection) -> None:
     _insert_stage_with_open_session(connection)
-    keys = StoredRowKeys(SqliteConnection(connection))
+    keys = StoredRowKeys.of_one_writer(SqliteConnection(connection))
     keys.end_session(ARN, SESSION, [])
     stage, session = keys.start_session(ARN, "new", 0, [])
     assert keys.any_session(ARN, SESSION).numbers
@@ -142,7 +142,7 @@ def test_a_session_that_is_being_deleted_is_refused_and_its_id_is_not_given_to_a
     connection: apsw.Connection,
 ) -> None:
     _insert_stage_with_open_session(connection)
-    keys = StoredRowKeys(SqliteConnection(connection))
+    keys = StoredRowKeys.of_one_writer(SqliteConnection(connection))
     keys.end_session(ARN, SESSION, [])
     with keys.expiring([9]):
         with pytest.raises(ChangeRefusedError, match="has no session"):
@@ -155,7 +155,7 @@ def test_a_session_that_is_being_deleted_is_refused_and_its_id_is_not_given_to_a
 def test_new_keys_follow_the_largest_deleted_ones(connection: apsw.Connection) -> None:
     connection.execute("UPDATE sequencer SET last_stage_key = 20, last_session_key = 30")
     _insert_stage_with_open_session(connection)
-    keys = StoredRowKeys(SqliteConnection(connection))
+    keys = StoredRowKeys.of_one_writer(SqliteConnection(connection))
     assert keys.add_stage(OTHER_ARN, []).stage_key == 21
     _, session = keys.start_session(OTHER_ARN, SESSION, 0, [])
     assert session.session_key == 31
@@ -163,7 +163,7 @@ def test_new_keys_follow_the_largest_deleted_ones(connection: apsw.Connection) -
 
 def test_a_stage_that_is_forgotten_is_looked_up_again(connection: apsw.Connection) -> None:
     _insert_stage_with_open_session(connection)
-    keys = StoredRowKeys(SqliteConnection(connection))
+    keys = StoredRowKeys.of_one_writer(SqliteConnection(connection))
     assert keys.find_stage(ARN) is not None
     connection.execute("DELETE FROM stage")
     keys.forget_stages([ARN, OTHER_ARN])

@@ -67,6 +67,9 @@ SESSION_SETTINGS: Final = MappingProxyType(
     }
 )
 
+ANSWER_SECONDS: Final = 12.0
+"""How long a client waits for the answer to a statement: longer than `statement_timeout`."""
+
 _WAIT_FOR_DISK: Final = b"""
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
 """
@@ -92,6 +95,17 @@ class LockTimeoutError(BookFailedError):
 
 class RunFencedError(BookFailedError):
     """Another node has taken over from this run of the node, which may not write any more."""
+
+
+class _BoundedSession(psycopg.Connection[Row]):
+    """A session whose statements fail if the server does not answer, for instance because its processes are stopped.
+
+    The server's own limit is `statement_timeout`, which is shorter.
+    """
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:  # noqa: ANN401 - as overridden
+        """Wait for an answer, for ANSWER_SECONDS if no `timeout` is given. Raises OperationalError."""
+        return super().wait(gen, interval, ANSWER_SECONDS if timeout is None else timeout)
 
 
 class PostgresConnection:
@@ -234,7 +248,7 @@ def connect(url: str, settings: Mapping[str, str] = SESSION_SETTINGS) -> "psycop
     """
     parameters = _parameters(url)
     try:
-        session = psycopg.connect(**parameters, autocommit=True)
+        session = _BoundedSession.connect(**parameters, autocommit=True)
     except psycopg.Error as error:
         raise failure(url, error) from error
     try:

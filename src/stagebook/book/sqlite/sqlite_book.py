@@ -20,7 +20,7 @@ from stagebook.book.sqlite.book_connection import (
 )
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.open_readers import open_connection
-from stagebook.book.sqlite.retention.retention_run import RetentionRun
+from stagebook.book.sqlite.retention.sqlite_retention import SqliteRetention
 from stagebook.book.sqlite.sqlite_committer import SqliteCommitter
 from stagebook.book.store import RetentionStep
 from stagebook.book.tables.queries import LAST_SEQUENCE
@@ -87,7 +87,7 @@ class SqliteBook(TableBook[apsw.Connection]):
         super().__init__(
             reading,
             committer,
-            keys=StoredRowKeys(reading),
+            keys=StoredRowKeys.of_one_writer(reading),
             last_sequence=last_sequence,
             seal=seal,
             loop=loop,
@@ -109,8 +109,7 @@ class SqliteBook(TableBook[apsw.Connection]):
 
     def delete_old(self, policy: RetentionPolicy, *, now_ms: int) -> AsyncGenerator[RetentionStep]:
         """Delete what is older than `policy` allows at `now_ms`, in steps; see `Book.delete_old`."""
-        run = RetentionRun(read=self._rows, writer=self._writer, keys=self._keys, policy=policy, now_ms=now_ms)
-        return run.steps()
+        return SqliteRetention(self._reading, self._writer, keys=self._keys, policy=policy, now_ms=now_ms).steps()
 
     async def close(self) -> None:
         """Commit every submitted transaction, close both connections and release the lock. Idempotent."""

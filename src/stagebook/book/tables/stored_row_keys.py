@@ -1,8 +1,8 @@
 """The cache of row keys that reads what it lacks from the store at once, for a store in the same process."""
 
-from typing import Any
+from typing import Any, Self
 
-from stagebook.book.tables.key_sequence import FollowingKeys
+from stagebook.book.tables.key_sequence import FollowingKeys, KeySequence
 from stagebook.book.tables.row_keys import RowKeys, SessionKeys, StageKeys
 from stagebook.book.tables.rows import STATE_CODE
 from stagebook.book.tables.table_connection import TableConnection
@@ -27,15 +27,32 @@ LAST_COMPOSITION_KEY = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE n
 class StoredRowKeys(RowKeys):
     """Reads on a connection to the store. The event loop's thread uses it."""
 
-    def __init__(self, connection: TableConnection) -> None:
+    def __init__(
+        self,
+        connection: TableConnection,
+        *,
+        stage_keys: KeySequence,
+        session_keys: KeySequence,
+        composition_keys: KeySequence,
+    ) -> None:
         self._connection = connection
-        ((last_stage_key, last_session_key),) = self._rows(LAST_KEYS)
-        ((last_composition_key,),) = self._rows(LAST_COMPOSITION_KEY)
         super().__init__(
+            stage_keys=stage_keys,
+            session_keys=session_keys,
+            composition_keys=composition_keys,
+            stage_count=self._rows("SELECT count(*) FROM stage WHERE deleted_ms IS NULL")[0][0],
+        )
+
+    @classmethod
+    def of_one_writer(cls, connection: TableConnection) -> Self:
+        """Return the row keys of a store that only one process writes: new keys follow those that there are."""
+        ((last_stage_key, last_session_key),) = connection.rows(LAST_KEYS)
+        ((last_composition_key,),) = connection.rows(LAST_COMPOSITION_KEY)
+        return cls(
+            connection,
             stage_keys=FollowingKeys(last_stage_key),
             session_keys=FollowingKeys(last_session_key),
             composition_keys=FollowingKeys(last_composition_key),
-            stage_count=self._rows("SELECT count(*) FROM stage WHERE deleted_ms IS NULL")[0][0],
         )
 
     def drop_idle_stages(self) -> None:

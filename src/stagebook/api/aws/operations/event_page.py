@@ -73,7 +73,7 @@ def _member(name: str, value: object) -> str:
     return f',"{name}":{_json(value)}'
 
 
-def _rare_members(error_code: int | None, replica: int, extra: bytes | None) -> str:
+def _rare_members(error_code: int | None, replica: int, extra: bytes | str | None) -> str:
     """Return the rare members of an event as JSON, each after a comma. `replica` is sent only when it is true."""
     members = "" if error_code is None else _member("errorCode", _ERROR_CODES[error_code])
     if replica:

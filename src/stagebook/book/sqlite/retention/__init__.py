@@ -1,1 +1,1 @@
-"""Retention of a SQLite book: which rows are old, and their deletion in steps."""
+"""Deletion by age in a SQLite book: its statements, and the free space of its file."""

@@ -7,10 +7,12 @@ import apsw
 import pytest
 
 from stagebook.book.sqlite.book_connection import WAL_CHECKPOINT_PAGES, open_for_writing
-from stagebook.book.sqlite.retention import deletion_steps
-from stagebook.book.sqlite.retention.deletion_steps import DELETE_ROWS_OF_SESSION, delete_expired
-from stagebook.book.sqlite.retention.retention_run import PAGES_PER_STEP, ROWS_PER_STEP, SESSIONS_PER_STEP
+from stagebook.book.sqlite.retention.sqlite_deletions import SqliteDeletions
+from stagebook.book.sqlite.retention.sqlite_retention import PAGES_PER_STEP
 from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.tables.retention import deletion_steps
+from stagebook.book.tables.retention.deletion_steps import DELETE_ROWS_OF_SESSION, delete_expired
+from stagebook.book.tables.retention.retention_run import ROWS_PER_STEP, SESSIONS_PER_STEP
 from stagebook.stage.events import Event, EventName
 from tests.book.retained import LATER_MS, delete_old, policy
 from tests.book.sample import ARN, NOON_MS, SEAL, append, commit, end_session, open_book, open_session, put, put_stage
@@ -202,7 +204,7 @@ def test_a_step_that_fails_is_undone(tmp_path: Path) -> None:
     connection.execute("INSERT INTO participant VALUES (1, 1, 'p', '', 0, 0, NULL, NULL, NULL, NULL, NULL)")
     connection.execute("CREATE TRIGGER no BEFORE DELETE ON expired_session BEGIN SELECT RAISE (ABORT, 'no'); END")
     with pytest.raises(apsw.ConstraintError):
-        delete_expired(connection, 9)
+        delete_expired(SqliteDeletions(connection), 9)
     assert connection.in_transaction, "the writer ends the transaction"
     connection.execute("ROLLBACK")
     assert connection.execute("SELECT count(*) FROM participant").fetchall() == [(1,)]

@@ -1,0 +1,1 @@
+"""Deletion by age in tables: which rows are old, and their deletion in steps."""
