@@ -1,11 +1,16 @@
 """A store that a test opens, closes and lets fail."""
 
 import asyncio
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from stagebook.storage.folder_store import FolderStore
 from stagebook.storage.object_store import StorageError, StorageFault
+from stagebook.storage.spool.spool_folder import ObjectHeader, write_object
 
 
 class GatedStore:
@@ -32,6 +37,17 @@ class GatedStore:
             raise StorageError(fault=self.fault, detail="told to fail")
         await self._inner.put(bucket_name, key, body, content_type=content_type)
         self.stored.append((key, body))
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Let the disk of a spool have no space for objects with names that end so; others are smaller, and fit."""
+
+    def write(folder: Path, number: int, header: ObjectHeader, body: bytes) -> None:
+        if header.name.endswith(names):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_object(folder, number, header, body)
+
+    monkeypatch.setattr("stagebook.storage.spool.upload.write_object", write)
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -62,12 +62,20 @@ def _search(ivs: Any, stage_arn: str) -> list[dict[str, Any]] | None:  # noqa: A
     return events
 
 
+def is_complete(events: list[dict[str, Any]]) -> bool:
+    """Return whether these events are of a recording whose files are stored."""
+    return bool(events) and events[-1]["name"] == "RECORDING_ENDED"
+
+
 def recording_text(events: list[dict[str, Any]], *, recordings: Path | None) -> str:
-    """Return what to print of a recording. `recordings` is the folder that has the buckets, if it is known."""
+    """Return what to print of a recording. `recordings` is the folder that has the buckets, if it is known.
+
+    The text of a complete recording names its file.
+    """
     if not events:
         return "The publisher was not recorded."
     lines = [f"{each['eventTime']}  {each['name']}{_about(each['recording'])}" for each in events]
-    if events[-1]["name"] != "RECORDING_ENDED":
+    if not is_complete(events):
         return "\n".join(lines)
     place = events[-1]["recording"]
     path = f"{place['s3BucketName']}/{place['s3Prefix']}/{PLAYLIST}"

@@ -11,7 +11,13 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 from stagebook.demo.demo_peers import DemoPublisher, DemoViewer, JoinFailedError
-from stagebook.demo.demo_recording import kept_recordings, recording_configuration, recording_events, recording_text
+from stagebook.demo.demo_recording import (
+    is_complete,
+    kept_recordings,
+    recording_configuration,
+    recording_events,
+    recording_text,
+)
 from stagebook.demo.event_table import event_table
 from stagebook.demo.temporary_server import ServerAccess, ServerFailedError, temporary_server
 
@@ -70,8 +76,9 @@ def _run(access: ServerAccess, *, seconds: float) -> int:
     arrived = asyncio.run(_publish_and_watch(tokens, seconds=seconds))
     print(f"\nThe result of list_participant_events (boto3), newest first:\n\n{_events(ivs, stage_arn, tokens)}")
     recorded = recording_events(ivs, stage_arn)
-    has_files = access.recordings is not None and access.recordings.exists()
-    recordings = kept_recordings(access.recordings) if access.recordings is not None and has_files else None
+    # A folder that stays has files, and the text names it.
+    is_kept = access.recordings is not None and is_complete(recorded)
+    recordings = kept_recordings(access.recordings) if access.recordings is not None and is_kept else None
     print(f"\nThe recording of the publisher, from the watch API:\n\n{recording_text(recorded, recordings=recordings)}")
     return EXIT_OK if arrived else EXIT_FAILED
 

@@ -44,7 +44,7 @@ class LayerReason(StrEnum):
     BEST = "best"
     """It is all that the publisher sends, or that the viewer wants, and its path carries it."""
     BANDWIDTH = "bandwidth"
-    """The path does not carry more."""
+    """The path does not carry more: of an encoder with one quality the viewer is sent still pictures."""
     CHOSEN = "chosen"
     """The viewer chose a layer, or to be sent no video."""
     NO_ESTIMATE = "noEstimate"
@@ -75,7 +75,7 @@ class ConnectionStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="ca
     """PLI and FIR, sent to a publisher or received from a viewer. A viewer asks when it cannot decode: its picture
     stands still until the keyframe comes."""
     layer_reason: LayerReason | None
-    """Why a viewer is sent its video. None for a publisher, and for a source of encoders."""
+    """Why a viewer is sent its video. None for a publisher."""
     is_video_paused: bool
     """Whether a viewer is sent no video, because its path does not carry it or because it chose so."""
     streams: tuple[StreamStatistics, ...]

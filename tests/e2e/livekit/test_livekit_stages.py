@@ -19,6 +19,7 @@ from tests.clients.stage_client import OfferRefusedError
 from tests.clients.viewer import Viewer
 from tests.e2e.ingest.commands import VIEWED
 from tests.e2e.ingest.ingest_handle import IngestHandle
+from tests.e2e.ingest.test_error_causes import cause_of, events_of, expect_clean_end
 from tests.e2e.livekit.livekit_node import KEY, LiveKitNode, RedisServer, running_cluster, running_node
 from tests.e2e.livekit.webhook_relay import RelayMode, WebhookRelay, webhook_relay
 from tests.e2e.participants.conftest import Peers
@@ -187,6 +188,19 @@ async def test_an_encoder_is_watched_and_leaves(stage: StageHandle, peers: Peers
         await viewer.wait_until(lambda observer: observer.video_frames > 30 and observer.size == (320, 240))
         await encoder.stop()
         await ingest.expect_events(*PUBLISHED_AND_LEFT)
+    finally:
+        await ingest.close()
+
+
+@pytest.mark.parametrize("code", ["B_FRAME_PRESENT", "RESOLUTION_EXCEEDED", "BITRATE_EXCEEDED"])
+async def test_the_limits_of_encoders_hold(stage: StageHandle, code: str) -> None:
+    """The ingest process reads the stream before LiveKit gets it."""
+    ingest = await IngestHandle.create(stage)
+    try:
+        cause = cause_of(code)
+        encoder = await ingest.start(cause.command)
+        await ingest.expect_events(*events_of(cause))
+        await expect_clean_end(encoder, code)
     finally:
         await ingest.close()
 

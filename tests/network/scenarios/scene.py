@@ -1,10 +1,12 @@
 """A publisher and its viewers behind emulated networks, and the events that they must have in the end."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from tests.clients.encoder import Encoder
 from tests.e2e.participants.stage_handle import EventSummary, StageHandle
 from tests.network.emulator.emulated_network import EmulatedNetwork
 from tests.network.emulator.link_conditions import LinkConditions
@@ -25,6 +27,12 @@ LAYERS: list[dict[str, Any]] = [
     {"rid": "high", "maxBitrate": 1_850_000},
 ]
 """2.5 Mbit/s in 640x360, 320x180 and 160x90. Real cameras send larger pictures at this rate; two cores encode these."""
+ENCODER = (
+    "ffmpeg -v error -re -f lavfi -i testsrc2=size=640x360:rate=20,noise=alls=30:allf=t -f lavfi -i sine=frequency=440"
+    " -c:v libx264 -preset ultrafast -tune zerolatency -profile:v baseline -pix_fmt yuv420p -g 20"
+    ' -b:v 2500k -maxrate 2500k -bufsize 1250k -c:a aac -b:a 128k -f flv "$URL$KEY"'
+)
+"""2.5 Mbit/s with a keyframe every second."""
 FULL_SHARE = 0.8
 """A publisher that has this share of its bit rate is at its top: encoders seldom reach their target."""
 
@@ -67,6 +75,17 @@ class Watched:
         return self.log.longest_gap("video", "framesDecoded", self.start + after, self.end)
 
 
+class EncoderPublisher:
+    """A publisher by RTMP, without a relay."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+
+    async def close(self) -> None:
+        """End the stream."""
+        await self._encoder.stop()
+
+
 class Scene:
     """One stage. Its participants join by the methods; `expect_events` checks what the book has of them."""
 
@@ -83,7 +102,7 @@ class Scene:
         self.network = network
         self._publishers = publishers
         self._opened_viewers = viewers
-        self._publisher: NetworkPublisher | None = None
+        self._publisher: NetworkPublisher | EncoderPublisher | None = None
         self._publisher_id = ""
         self._viewers: dict[str, NetworkViewer | None] = {}
 
@@ -111,6 +130,21 @@ class Scene:
                 "(sample, [top, wanted]) => sample[top]?.targetBitrate >= wanted", [top, wanted]
             )
         return publisher
+
+    @contextlib.asynccontextmanager
+    async def encoder(self) -> AsyncIterator[None]:
+        """Publish at 2.5 Mbit/s by RTMP, with a keyframe every second, at most as long as the context."""
+        created = await self.stage.call("create_ingest_configuration", ingestProtocol="RTMPS", insecureIngest=True)
+        configuration = created["ingestConfiguration"]
+        found = await asyncio.to_thread(self.stage.ivs.get_stage, arn=self.stage.arn)
+        variables = {"URL": found["stage"]["endpoints"]["rtmp"], "KEY": configuration["streamKey"]}
+        self._publisher_id = configuration["participantId"]
+        self._publisher = EncoderPublisher(await Encoder.start(ENCODER, variables=variables))
+        try:
+            await self.stage.expect_events(self._publisher_id, "JOINED", "PUBLISH_STARTED")
+            yield
+        finally:
+            await self._publisher.close()
 
     async def watch(
         self,

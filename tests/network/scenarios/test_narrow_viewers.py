@@ -70,3 +70,28 @@ async def test_a_viewer_on_1_megabit_keeps_audio_without_simulcast(scene: Scene,
     assert settled <= MOST_OFFERED_BPS
     assert forced <= 3
     await scene.expect_events()
+
+
+async def test_a_viewer_of_an_encoder_on_1_megabit_keeps_audio_and_sees_still_pictures(
+    scene: Scene, figures: Figures
+) -> None:
+    async with scene.encoder():
+        viewer = await scene.watch(to_peer=LINE)
+        start = await viewer.seconds()
+        await asyncio.sleep(MEASURED_SECONDS)
+        seen = await scene.seen(viewer, start, start + MEASURED_SECONDS)
+        settled = seen.offered_bps(start + SETTLED_SECONDS, seen.end)
+        figures(
+            concealed=seen.concealed,
+            frames=seen.frames,
+            offered_bps=seen.offered_bps(start, seen.end),
+            offered_settled_bps=settled,
+            longest_gap=seen.longest_gap(after=SETTLED_SECONDS),
+            queue=seen.queue_seconds(start + SETTLED_SECONDS, seen.end),
+            dropped=seen.line.total.overflow_packets,
+            plis=seen.grown("video", "pliCount"),
+        )
+        assert seen.concealed < MOST_CONCEALED
+        assert seen.frames > 0
+        assert settled <= MOST_OFFERED_BPS
+        await scene.expect_events()

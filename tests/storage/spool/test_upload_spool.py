@@ -11,7 +11,7 @@ from stagebook.storage.object_store import StorageError, StorageFault
 from stagebook.storage.spool import upload as upload_module
 from stagebook.storage.spool.spool_folder import UploadTarget
 from stagebook.storage.spool.upload_spool import UploadSpool
-from tests.storage.gated_store import GatedStore, until
+from tests.storage.gated_store import GatedStore, fill_disk, until
 
 TARGET = UploadTarget(bucket_name="bucket", prefix="p/q")
 KIND = "video/mp4"
@@ -273,4 +273,28 @@ async def test_a_disk_that_cannot_be_written_fails_the_upload(tmp_path: Path) ->
     assert upload.fault is StorageFault.UNAVAILABLE
     await upload.drain(timeout_seconds=20)
     assert store.stored == []
+    await spool.stop()
+
+
+async def test_a_playlist_never_names_an_object_that_the_disk_has_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_disk(monkeypatch, "1.mp4")
+    store = GatedStore(tmp_path / "store")
+    spool = open_spool(tmp_path, store)
+    upload = spool.open("one", TARGET)
+    lost: list[str] = []
+    upload.on_lost = lambda: lost.append("told")
+    for name in ("0.mp4", "playlist.m3u8", "1.mp4", "playlist.m3u8", "2.mp4", "notes.json"):
+        upload.put(name, name.encode(), KIND)
+    await until(lambda: upload.fault is not None)
+    with upload.last_objects():
+        upload.put("playlist.m3u8", b"the last one", KIND)
+    await upload.drain(timeout_seconds=20)
+    # The first playlist was replaced by the second one, which is dropped.
+    assert [key.rpartition("/")[2] for key, _ in store.stored] == ["0.mp4", "2.mp4", "notes.json"]
+    assert (upload.has_lost_object, lost) == (True, ["told"])
+    upload.put_recovered("playlist.m3u8", b"of the journal", KIND)
+    await upload.drain(timeout_seconds=20)
+    assert store.stored[-1] == ("p/q/playlist.m3u8", b"of the journal")
     await spool.stop()

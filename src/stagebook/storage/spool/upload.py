@@ -5,6 +5,9 @@
 A later object of the same name replaces one that still waits, and takes its own place in the order: a playlist never
 reaches the store before the segments that it names. A failure of the store is tried again with growing delays, for as
 long as the upload exists: nothing is given up here.
+
+The disk can lose an object: it is full, or damaged. Playlists that were put after such an object may name it, and are
+dropped. The journal ends before it, so that playlists can be made of what it says.
 """
 
 import asyncio
@@ -18,6 +21,7 @@ import structlog
 
 from stagebook.storage.object_store import ObjectStore, StorageError, StorageFault
 from stagebook.storage.spool.spool_folder import (
+    JOURNAL_NAME,
     ObjectHeader,
     UploadTarget,
     WaitingObject,
@@ -32,6 +36,7 @@ _log = structlog.get_logger(__name__)
 
 FIRST_DELAY_SECONDS: Final = 0.5
 MAX_DELAY_SECONDS: Final = 30.0
+PLAYLIST_SUFFIX: Final = ".m3u8"
 LASTING_FAULTS: Final = frozenset({StorageFault.BUCKET_NOT_FOUND, StorageFault.ACCESS_DENIED})
 """Faults that do not pass by themselves: a drain does not wait for them."""
 
@@ -64,6 +69,9 @@ class Upload:
         """Why the upload takes no more objects, from the next turn of the event loop on; None while it does."""
         self.on_fault: Callable[[StorageFault], None] = lambda _fault: None
         """Called once, soon after `fault` is set."""
+        self.on_lost: Callable[[], None] = lambda: None
+        """Called when the disk has lost an object, before a later one is stored."""
+        self.has_lost_object = False
         self.has_stored = False
         """The store has taken an object."""
         self.last_fault: StorageFault | None = None
@@ -119,15 +127,35 @@ class Upload:
 
     def put_last(self, name: str, body: bytes, content_type: str) -> None:
         """Put an object that completes the upload, also after a fault and above the bound."""
+        if not (self.has_lost_object and _is_playlist(name)):
+            self._put(name, body, content_type)
+
+    def put_recovered(self, name: str, body: bytes, content_type: str) -> None:
+        """Put an object that was made of the journal, also a playlist after the loss of an object."""
+        self._put(name, body, content_type)
+
+    async def read_journal(self) -> bytes:
+        """Return the journal, once all that was put is on disk or lost. Raises OSError."""
+        journal = b""
+
+        def read() -> None:
+            nonlocal journal
+            journal = (self.folder / JOURNAL_NAME).read_bytes()
+
+        await self._host.submit(read)
+        return journal
+
+    def _put(self, name: str, body: bytes, content_type: str) -> None:
         number = self._next_number
         header = ObjectHeader(name=name, content_type=content_type)
         writing = self._submit(
             lambda: write_object(self.folder, number, header, body), "the spool cannot be written", size_bytes=len(body)
         )
         self._writes[number] = writing
-        writing.add_done_callback(lambda _: self._writes.pop(number))
         self._unsynced.append(number)
-        self._add(WaitingObject(number=number, name=name, size_bytes=len(body)))
+        each = WaitingObject(number=number, name=name, size_bytes=len(body))
+        writing.add_done_callback(lambda done: self._note_object_written(done, each))
+        self._add(each)
 
     def append_journal(self, record: bytes) -> None:
         """Append to the journal, once everything that was put before is on disk. A failure is the upload's fault; no
@@ -228,6 +256,19 @@ class Upload:
         if not done.cancelled() and (error := done.exception()) is not None:
             self.fail(StorageFault.UNAVAILABLE, detail=f"{failure}: {error}")
 
+    def _note_object_written(self, done: "asyncio.Future[None]", each: WaitingObject) -> None:
+        del self._writes[each.number]
+        if not done.cancelled() and done.exception() is not None and self._remove(each):
+            self._lose(each)
+
+    def _lose(self, lost: WaitingObject) -> None:
+        """The disk has lost an object: drop the playlists that may name it."""
+        self.has_lost_object = True
+        for each in [each for each in self._waiting.values() if each.number > lost.number and _is_playlist(each.name)]:
+            self._remove(each)
+        self.on_lost()
+        self._progress.set()
+
     async def _run(self) -> None:
         delay = FIRST_DELAY_SECONDS
         while True:
@@ -255,6 +296,7 @@ class Upload:
         except (OSError, ValueError) as error:
             # A replaced object has no file any more. Otherwise the disk has lost it: the next ones go on without it.
             if self._remove(each):
+                self._lose(each)
                 self.fail(StorageFault.UNAVAILABLE, detail=f"object {each.name} cannot be read from the spool: {error}")
             return True
         try:
@@ -279,3 +321,7 @@ class Upload:
         del self._waiting[each.name]
         self._forget(each)
         return True
+
+
+def _is_playlist(name: str) -> bool:
+    return name.endswith(PLAYLIST_SUFFIX)

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from stagebook.media.composition.processes.composing_statistics import Compositi
 from stagebook.media.composition.processes.composition_messages import ComposingSetup
 from stagebook.media.composition.processes.composition_pool import CompositionPool
 from stagebook.media.composition.processes.composition_process import MAX_FILE_BYTES
+from stagebook.media.composition.processes.composition_spools import LeftSpools
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import MediaRefusedError, RefusalReason
 from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
@@ -109,6 +111,18 @@ async def test_what_a_killed_process_has_stored_is_completed(compositions: Compo
     assert json.loads(failed.read_bytes())["recording_status"] == "RECORDING_ENDED_WITH_FAILURE"
     assert segment.with_name("playlist.m3u8").read_text().endswith("#EXT-X-ENDLIST\n")
     assert not any((compositions.folder / "_compositions").iterdir())
+
+
+async def test_what_compositions_have_left_is_measured(compositions: Compositions) -> None:
+    assert compositions.pool.left_spools == LeftSpools()
+    spools = compositions.folder / "_compositions"
+    for name, age_seconds in (("old", 1_000), ("new", 10)):
+        (spools / name).mkdir(parents=True)
+        changed_at = time.time() - age_seconds
+        os.utime(spools / name, (changed_at, changed_at))
+    left = compositions.pool.left_spools
+    assert left.names == ("new", "old")
+    assert 1_000 <= left.oldest_seconds < 1_100
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -22,7 +22,7 @@ from stagebook.storage.spool.upload_spool import UploadSpool
 from tests.media.recording.hls_rules import read_playlist
 from tests.media.recording.recorded_publisher import START_MS, make_request
 from tests.media.recording.tapped_media import interleaved, pictures, sounds, vp8_picture
-from tests.storage.gated_store import GatedStore, until
+from tests.storage.gated_store import GatedStore, fill_disk, until
 
 REQUEST = make_request()
 PREFIX = f"bucket/{REQUEST.prefix}"
@@ -162,6 +162,27 @@ async def test_a_store_that_hangs_does_not_hold_up_the_end(recording: Recording)
     recording.store.gate.set()
     recording.spool.settle("one")
     await until(lambda: not any((recording.folder / "spool").iterdir()))
+    assert recording.status("recording-failed") == "RECORDING_ENDED_WITH_FAILURE"
+    assert not recording.has("events/recording-ended.json")
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+async def test_after_a_full_disk_the_playlist_names_stored_segments_only(
+    recording: Recording, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    """A segment in the middle is lost, or the last one, when the recording has ended already."""
+    fill_disk(monkeypatch, f"high/{lost}.mp4")
+    run = recording.run()
+    recording.feed(run, media(6))
+    run.end()
+    await run.finished()
+    (failed,) = [fact for fact in recording.facts if isinstance(fact, RecordingFailed)]
+    assert (failed.fault, failed.duration_ms) == (StorageFault.UNAVAILABLE, lost * 2_000)
+    await recording.upload.drain(timeout_seconds=20)
+    playlist = read_playlist(recording.stored("media/hls/high/playlist.m3u8").decode())
+    assert playlist.is_complete
+    assert [segment.uri for segment in playlist.segments] == [f"{number}.mp4" for number in range(lost)]
+    assert all(recording.has(f"media/hls/high/{segment.uri}") for segment in playlist.segments)
     assert recording.status("recording-failed") == "RECORDING_ENDED_WITH_FAILURE"
     assert not recording.has("events/recording-ended.json")
 

@@ -86,3 +86,19 @@ class CompositionMetrics:
             "Attempts to store an object of a composition that failed.",
             value=statistics.failed_attempts,
         )
+        left = self._pool.left_spools
+        yield GaugeMetricFamily(
+            "stagebook_composition_leftovers",
+            "Compositions that are over and of which the store has not taken all objects yet.",
+            value=len(left.names),
+        )
+        yield GaugeMetricFamily(
+            "stagebook_composition_oldest_leftover_seconds",
+            "How long the oldest of them has waited.",
+            value=left.oldest_seconds,
+        )
+        yield CounterMetricFamily(
+            "stagebook_composition_abandoned",
+            "Outputs of compositions whose objects were deleted before the store had all of them.",
+            value=statistics.abandoned_uploads,
+        )

@@ -61,6 +61,8 @@ class OutputUpload(Protocol):
 
     fault: StorageFault | None
     last_fault: StorageFault | None
+    on_lost: Callable[[], None]
+    has_lost_object: bool
 
     def put(self, name: str, body: bytes, content_type: str) -> None:
         """As ObjectWriter."""
@@ -133,6 +135,8 @@ class HlsOutput:
             request_keyframe=_nothing,
             journal=upload.append_journal,
         )
+        # It would say that the output is complete.
+        upload.on_lost = lambda: upload.withdraw(metadata_name(RecordingStatus.ENDED))
         self._segment_seconds = output.segment_seconds
         self._thumbnails = None
         if thumbnails is not None:
@@ -190,7 +194,10 @@ class HlsOutput:
         except StorageError as error:
             self._fail(error.fault)
         else:
-            self._report(OutputEnded(**self._ids))
+            if self._upload.has_lost_object:
+                self._fail(StorageFault.UNAVAILABLE)
+            else:
+                self._report(OutputEnded(**self._ids))
 
     def _start_stream(self, keyframe: EncodedPicture) -> None:
         units = [bytes(unit) for unit in split_byte_stream(memoryview(keyframe.body), max_units=_MAX_UNITS)]

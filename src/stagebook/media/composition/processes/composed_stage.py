@@ -113,6 +113,7 @@ class ComposedStage:
         self._request = request
         self._setup = setup
         self._leftovers = leftovers
+        self._abandoned_uploads = 0
         self._taps = taps
         self._report = report
         self._report_tap_ended = on_tap_ended
@@ -189,8 +190,10 @@ class ComposedStage:
                 output.interrupt()
         await asyncio.gather(*(output.end() for output in outputs))
         spools = [Path(SPOOLS_NAME) / name for name in self._leftovers]
-        for spool in await asyncio.to_thread(bounded_leftovers, spools, max_bytes=self._setup.spool_bytes):
-            await complete_leftover(spool, self._setup)
+        kept = await asyncio.to_thread(bounded_leftovers, spools, max_bytes=self._setup.spool_bytes)
+        self._abandoned_uploads = sum(each not in kept and not each.exists() for each in spools)
+        for spool in kept:
+            self._abandoned_uploads += await complete_leftover(spool, self._setup)
 
     async def close(self, *, is_settled: bool = True) -> None:
         """End the threads and the spool. What the store does not have stays on disk, and without `is_settled` all."""
@@ -210,6 +213,7 @@ class ComposedStage:
             omitted_frames=sum(clock.omitted_frames for clock in clocks),
             waiting_bytes=0 if self._spool is None else self._spool.waiting_bytes,
             failed_attempts=0 if self._spool is None else self._spool.failed_attempts,
+            abandoned_uploads=self._abandoned_uploads,
         )
 
     # DecodedMedia, on the decoding threads

@@ -31,6 +31,8 @@ class ComposingStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """The size of the objects that wait for the store."""
     failed_attempts: int = 0
     """How often the store has not taken an object."""
+    abandoned_uploads: int = 0
+    """How many outputs of compositions that are over were deleted before the store had all of their objects."""
 
     def plus(self, other: "ComposingStatistics") -> "ComposingStatistics":
         """Return the sums of both."""

@@ -62,9 +62,10 @@ def _size_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-async def complete_leftover(folder: Path, setup: ComposingSetup) -> None:
+async def complete_leftover(folder: Path, setup: ComposingSetup) -> int:
     """Close the interrupted outputs of one composition, and upload what waits. What the store does not take within
-    COMPLETE_SECONDS stays on disk for the next time, and at most for `max_left_seconds`."""
+    COMPLETE_SECONDS stays on disk for the next time, and at most for `max_left_seconds`. Returns the number of outputs
+    that were deleted because they are older."""
     spool = UploadSpool(
         folder, open_store(setup.storage), max_bytes=setup.spool_bytes, max_left_seconds=setup.max_left_seconds
     )
@@ -80,6 +81,7 @@ async def complete_leftover(folder: Path, setup: ComposingSetup) -> None:
     finally:
         await spool.stop()
     _remove_empty(folder)
+    return spool.abandoned_uploads
 
 
 def _is_empty(folder: Path) -> bool:

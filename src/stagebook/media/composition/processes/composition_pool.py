@@ -25,6 +25,7 @@ from stagebook.media.composition.processes.composing_statistics import (
 )
 from stagebook.media.composition.processes.composition_messages import SPOOLS_NAME, ComposingSetup
 from stagebook.media.composition.processes.composition_run import CompositionRun
+from stagebook.media.composition.processes.composition_spools import LeftSpools, left_spools
 from stagebook.media.composition.processes.composition_taps import SourceTaps
 from stagebook.media.recording.processes.recordings_folder import RecordingsFolder
 from stagebook.media.worker.least_rights import ProcessUser
@@ -85,6 +86,14 @@ class CompositionPool:
         """The sums over all processes since the start, as last reported."""
         return reduce(ComposingStatistics.plus, (run.statistics for run in self._runs.values()), self._ended_runs)
 
+    @property
+    def left_spools(self) -> LeftSpools:
+        """What compositions that are over have left on disk, and the store has not taken yet. Reads the folder."""
+        try:
+            return left_spools(self._folder.path / SPOOLS_NAME, in_use=self._runs, now=time.time())
+        except OSError:  # A folder has just been removed.
+            return LeftSpools()
+
     async def complete_outputs(self, composition_ids: Sequence[str]) -> Collection[tuple[str, str]]:
         """As CompositionEngine.complete_outputs. Processes of the earlier run that have not exited are waited for."""
         return await asyncio.to_thread(self._read_complete, composition_ids) if composition_ids else []
@@ -141,9 +150,7 @@ class CompositionPool:
 
     def complete_leftovers(self) -> None:
         """Let a process complete what lost compositions have left on disk, if there is anything."""
-        spools = self._folder.path / SPOOLS_NAME
-        names = [path.name for path in spools.iterdir() if path.is_dir()] if spools.is_dir() else []
-        leftovers = tuple(name for name in sorted(names) if name not in self._runs)
+        leftovers = left_spools(self._folder.path / SPOOLS_NAME, in_use=self._runs, now=time.time()).names
         if not leftovers or _COMPLETING in self._runs or self._is_stopping:
             return
         nothing = CompositionRequest(

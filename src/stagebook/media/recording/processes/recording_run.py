@@ -16,6 +16,7 @@ from typing import Final
 import structlog
 
 from stagebook.media.recording.participant_recorder import ParticipantRecorder, UnsupportedVideoError
+from stagebook.media.recording.processes.upload_recovery import close_by_journal
 from stagebook.media.recording.recording_metadata import RecordingStatus, metadata_name
 from stagebook.media.recording.recording_port import (
     RecordingEnded,
@@ -74,6 +75,9 @@ class RecordingRun:
             make_thumbnail=make_thumbnail,
         )
         upload.on_fault = self.fail
+        # It would say that the recording is complete.
+        upload.on_lost = lambda: upload.withdraw(metadata_name(RecordingStatus.ENDED))
+        self._now_ms = now_ms
         self._check = asyncio.create_task(self._check_bucket())
 
     @property
@@ -166,12 +170,13 @@ class RecordingRun:
                 await self._upload.drain(timeout_seconds=self._end_timeout_seconds)
             except StorageError as error:
                 failure, has_failed = error.fault, True
-                self._upload.withdraw(metadata_name(RecordingStatus.ENDED))
-                with self._upload.last_objects():
-                    self._recorder.fail_upload(MESSAGES[error.fault])
-                _log.error(
-                    "the store does not have all of a recording", recording=self.recording_id, detail=error.detail
-                )
+                self._note_incomplete(error.fault, error.detail)
+            else:
+                if self._upload.has_lost_object:
+                    failure, has_failed = StorageFault.UNAVAILABLE, True
+                    self._note_incomplete(failure, "the disk has lost an object")
+        if has_failed:
+            duration_ms = await self._closed_by_journal(duration_ms)
         if has_failed:
             self._report(RecordingFailed(recording_id=self.recording_id, fault=failure, duration_ms=duration_ms))
         else:
@@ -179,6 +184,23 @@ class RecordingRun:
             self._report(RecordingEnded(recording_id=self.recording_id, duration_ms=duration_ms))
         # Until the server says that the outcome is durable, the journal tells it again.
         self._spool.leave(self._upload, is_settled=False)
+
+    def _note_incomplete(self, fault: StorageFault, detail: str) -> None:
+        """The store does not have all of a recording that has ended."""
+        self._upload.withdraw(metadata_name(RecordingStatus.ENDED))
+        with self._upload.last_objects():
+            self._recorder.fail_upload(MESSAGES[fault])
+        _log.error("the store does not have all of a recording", recording=self.recording_id, detail=detail)
+
+    async def _closed_by_journal(self, duration_ms: int) -> int:
+        """If the disk has lost an object, complete the playlists without it. Returns the duration in milliseconds."""
+        try:
+            await self._upload.read_journal()  # All is on disk then, or lost.
+            if self._upload.has_lost_object:
+                return await close_by_journal(self._upload, ended_ms=self._now_ms())
+        except OSError as error:
+            _log.error("a playlist is not complete", recording=self.recording_id, detail=str(error))
+        return duration_ms
 
     def _report_started(self) -> None:
         if not self._has_started:

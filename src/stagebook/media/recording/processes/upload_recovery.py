@@ -5,9 +5,11 @@ from collections.abc import Collection
 
 import structlog
 
+from stagebook.media.recording.hls.rendition_playlists import PLAYLIST_TYPE
 from stagebook.media.recording.recording_metadata import RecordingStatus
 from stagebook.media.recording.recording_recovery import recover_recording
 from stagebook.storage.spool.spool_folder import Leftover
+from stagebook.storage.spool.upload import Upload
 from stagebook.storage.spool.upload_spool import UploadSpool
 
 _log = structlog.get_logger(__name__)
@@ -34,6 +36,21 @@ async def recover_uploads(spool: UploadSpool, *, ended_ms: int, unsettled: Colle
         has_failed = recovered is not None and recovered.status is RecordingStatus.ENDED_WITH_FAILURE
         _log_recovery(leftover, was_interrupted=has_failed)
         spool.leave(upload, is_settled=leftover.upload_id not in unsettled)
+
+
+async def close_by_journal(upload: Upload, *, ended_ms: int) -> int:
+    """Put the complete playlists of the segments that the journal names, after the disk has lost an object.
+
+    Returns the duration of these segments in milliseconds. `ended_ms` is as in `recover_uploads`. Raises OSError.
+    """
+    journal = await upload.read_journal()
+    recovered = await asyncio.to_thread(recover_recording, journal, ended_ms=ended_ms)
+    if recovered is None:
+        return 0
+    for each in recovered.objects:
+        if each.content_type == PLAYLIST_TYPE:
+            upload.put_recovered(each.name, each.body, each.content_type)
+    return recovered.duration_ms
 
 
 def _log_recovery(leftover: Leftover, *, was_interrupted: bool) -> None:

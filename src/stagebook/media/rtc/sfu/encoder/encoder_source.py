@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from stagebook.media.codecs.codec_names import Codec, MediaKind
+from stagebook.media.connection_statistics import LayerReason
 from stagebook.media.media_bus import CLOCK_RATES, Unit
 from stagebook.media.port import SourceMeasured
 from stagebook.media.rtc.sdp.media_plan import SourceFormat
@@ -24,10 +25,12 @@ from stagebook.media.rtc.sfu.down_track import DownTrack
 from stagebook.media.rtc.sfu.encoder.encoder_feed import ClockSample, EncoderFeed
 from stagebook.media.rtc.sfu.encoder.encoder_track import EncoderTrack
 from stagebook.media.rtc.sfu.encoder.replay_pacer import ReplayPacer
+from stagebook.media.rtc.sfu.encoder.still_pictures import StillPictures
 from stagebook.media.rtc.sfu.media_source import MediaSource
 from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
 from stagebook.media.rtc.sfu.relay.source_relay import SourceRelay
 from stagebook.media.rtc.sfu.sending.send_schedule import SendSchedule
+from stagebook.media.rtc.sfu.viewer import Viewer
 
 SILENCE_SECONDS: Final = 1.0
 """An active feed without a video frame for so long is replaced by a standby feed that brings one."""
@@ -75,6 +78,7 @@ class EncoderSource(MediaSource):
             )
             for kind, codec in _CODECS.items()
         }
+        self._stills = StillPictures(self._tracks[MediaKind.VIDEO], self._tracks[MediaKind.AUDIO], schedule=schedule)
 
     def _set_format(self, video_parameters: str) -> None:
         self.format = SourceFormat(
@@ -211,8 +215,13 @@ class EncoderSource(MediaSource):
 
     # Time
 
+    def layer_reason(self, viewer: Viewer) -> LayerReason | None:
+        """Why a viewer is sent the whole video, or still pictures."""
+        return None if viewer.video is None else self._stills.reason(viewer, viewer.video)
+
     def handle_timers(self, now: float) -> None:
-        """Nothing is due more often than once a second."""
+        """Choose between the whole video and still pictures for each viewer."""
+        self._stills.handle_timers(self.viewers.values(), now)
 
     def each_second(self, now: float) -> None:
         """Send sender reports of both tracks to all viewers, from one mapping of the clocks, and drop old replays."""

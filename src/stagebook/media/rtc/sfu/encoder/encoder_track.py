@@ -7,7 +7,8 @@ The track numbers the packets itself. A viewer that joins, or that has lost its 
 * a keyframe arrives that is later than everything the viewer was sent, while its replay is at a frame boundary: the
   viewer can start with that keyframe directly.
 
-Audio needs no keyframe: a viewer starts with the next packet.
+Audio needs no keyframe: a viewer starts with the next packet. A viewer may also be sent keyframes alone
+(`still_pictures`).
 """
 
 from collections.abc import Callable, Sequence
@@ -154,6 +155,29 @@ class EncoderTrack(SourceTrack):
             if replay.ended_at is not None and now - replay.ended_at > REPLAY_HISTORY_SECONDS:
                 del self._replays[down_track]
 
+    # Stills
+
+    @property
+    def gop(self) -> Gop | None:
+        """The cached GOP."""
+        return self._gop
+
+    def replay_of(self, down_track: DownTrack) -> GopReplay | None:
+        """The replay to a down track, which may have ended a short time ago."""
+        return self._replays.get(down_track)
+
+    def take_out(self, down_track: DownTrack, now: float) -> GopReplay | None:
+        """Send a live down track nothing more. Returns a replay that continues its stream with keyframes alone
+        (`still_stream`); None for a down track that is not live."""
+        if down_track not in self._starts:
+            return None
+        position = self._position(down_track)
+        self._send_queued(down_track)
+        super().remove(down_track)
+        replay = self._replays[down_track] = _replay_of(down_track, position, now)
+        replay.is_of_stills = True
+        return replay
+
     # Replays
 
     def _restart(self, down_track: DownTrack, now: float) -> None:
@@ -172,11 +196,7 @@ class EncoderTrack(SourceTrack):
         )
 
     def _replay_from(self, position: _Position, down_track: DownTrack, now: float) -> None:
-        next_sequence, last_timestamp, octets = position
-        replay = GopReplay(
-            down_track, next_sequence=next_sequence, last_timestamp=last_timestamp, octets=octets, now=now
-        )
-        self._replays[down_track] = replay
+        replay = self._replays[down_track] = _replay_of(down_track, position, now)
         if self._gop is not None:
             self._schedule(replay)
 
@@ -215,7 +235,10 @@ class EncoderTrack(SourceTrack):
         ready = [
             replay
             for replay in self._replays.values()
-            if replay.ended_at is None and replay.is_at_frame_boundary and replay.last_timestamp < timestamp
+            if replay.ended_at is None
+            and replay.is_at_frame_boundary
+            and replay.last_timestamp < timestamp
+            and (replay.awaits_keyframe or not replay.is_of_stills)
         ]
         for replay in ready:
             self._end_replay(replay, now)
@@ -227,5 +250,16 @@ class EncoderTrack(SourceTrack):
         if gop is None:
             return
         for replay in self._replays.values():
-            if replay.ended_at is None and not replay.is_scheduled:
+            if replay.ended_at is None and not replay.is_scheduled and not replay.is_of_stills:
                 self._schedule(replay)
+
+
+def _replay_of(down_track: DownTrack, position: _Position, now: float) -> GopReplay:
+    """A replay that continues a viewer's stream."""
+    return GopReplay(
+        down_track,
+        next_sequence=position.next_sequence,
+        last_timestamp=position.last_timestamp,
+        octets=position.octets,
+        now=now,
+    )

@@ -42,6 +42,8 @@ class Gop:
         """Of the frames, on the encoder's clock."""
         self.frames = 0
         self.size_bytes = 0
+        self.keyframe_bytes = self.keyframe_packets = 0
+        """The size of the first frame, and the number of its packets."""
 
     def add(self, payloads: Sequence[bytes], timestamp: int = 0) -> bool:
         """Append a frame, given as its RTP payloads, with its timestamp on the encoder's clock.
@@ -56,6 +58,8 @@ class Gop:
         self.timestamps.append(timestamp)
         self.frames += 1
         self.size_bytes = size_bytes
+        if self.frames == 1:
+            self.keyframe_bytes, self.keyframe_packets = size_bytes, packets
         return True
 
     def timed_frames(self) -> list[TimedFrame]:

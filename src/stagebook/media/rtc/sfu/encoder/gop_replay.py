@@ -7,6 +7,8 @@ at once, and adds no playout delay. With a 90 kHz clock, a GOP of 300 frames spa
 The sequence numbers continue without a gap, so that the viewer sees one stream. If a new GOP begins during the replay,
 the replay completes the frame it is sending and continues with the new keyframe, which is the shorter way to the
 present.
+
+A viewer whose line does not carry the video is sent keyframes alone (`still_pictures`), packet by packet.
 """
 
 from collections.abc import Iterator
@@ -80,12 +82,16 @@ class GopReplay:
         """When the viewer went live; None during the replay."""
         self.is_scheduled = False
         """Whether the pacer will call `send_next` again."""
+        self.is_of_stills = False
+        """Whether the viewer is sent keyframes alone, by `send_still`."""
+        self.awaits_keyframe = False
+        """Whether a viewer of stills goes live with the next keyframe."""
         self._sent: list[_SentGop] = []
 
     @property
     def has_started(self) -> bool:
-        """Whether anything has been sent."""
-        return bool(self._sent)
+        """Whether the viewer has been sent anything, here or before."""
+        return bool(self._sent) or self.last_timestamp != NOTHING_SENT
 
     @property
     def is_at_frame_boundary(self) -> bool:
@@ -116,6 +122,24 @@ class GopReplay:
                 return ReplayState.CAUGHT_UP if self.last_timestamp <= newest_timestamp else ReplayState.WAITING
             batch.append(self._next_packet(sent, newest_timestamp))
         return ReplayState.SENDING
+
+    def send_still(self, gop: Gop, *, timestamp: int, now: float) -> int:
+        """Send the next packet of a keyframe alone. Returns its size in bytes; 0 if the keyframe of this GOP has been
+        sent. A keyframe that has begun is completed, also when another GOP has followed it.
+
+        `timestamp` is the outgoing one for a keyframe that begins, not wrapped.
+        """
+        sent = self._sent[-1] if self._sent else None
+        if sent is None or (sent.gop is not gop and sent.is_at_frame_boundary):
+            sent = self._start_gop(gop)
+        if sent.count and sent.is_at_frame_boundary:
+            return 0
+        if not sent.count:
+            self.last_timestamp = max(self.last_timestamp + 1, timestamp)
+            sent.timestamps.append(self.last_timestamp)
+        packet = self._next_packet(sent, self.last_timestamp)
+        fan_out([self.down_track], [packet], now=now)
+        return len(packet.payload)
 
     def find_sent(self, sequence: int) -> SentPacket | None:
         """The packet that the viewer was sent as `sequence`; None if this replay did not send it or no longer holds
