@@ -7,6 +7,9 @@ from typing import Protocol
 import pytest
 
 from stagebook.book.server_book import ServerBook
+from stagebook.book.sqlite.open_readers import open_event_log, open_session_history
+from stagebook.book.tables.session_history import SessionHistory
+from stagebook.book.tables.table_event_log import TableEventLog
 from tests.book.postgres_books import PostgresBooks, shared_database
 from tests.book.sample import open_book
 
@@ -16,6 +19,12 @@ class Books(Protocol):
 
     def open(self, *, show_deleted_history: bool = False) -> ServerBook:
         """Open the book for writing on the running loop."""
+
+    def open_event_log(self) -> TableEventLog:
+        """Open the event log of the book."""
+
+    def open_session_history(self) -> SessionHistory:
+        """Open the sessions of the book."""
 
     async def close(self) -> None:
         """Close every book that was opened."""
@@ -33,6 +42,14 @@ class SqliteBooks:
         book = open_book(self._path, show_deleted_history=show_deleted_history)
         self._opened.append(book)
         return book
+
+    def open_event_log(self) -> TableEventLog:
+        """Open the event log of the book."""
+        return open_event_log(self._path)
+
+    def open_session_history(self) -> SessionHistory:
+        """Open the sessions of the book."""
+        return open_session_history(self._path)
 
     async def close(self) -> None:
         """Close every book that was opened."""

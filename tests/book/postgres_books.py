@@ -9,7 +9,10 @@ import psycopg
 
 from stagebook.book.postgres.postgres_book import NodeDescription, PostgresBook
 from stagebook.book.postgres.postgres_connection import PostgresConnection
+from stagebook.book.postgres.postgres_readers import open_event_log, open_session_history
 from stagebook.book.postgres.postgres_schema import migrate
+from stagebook.book.tables.session_history import SessionHistory
+from stagebook.book.tables.table_event_log import TableEventLog
 from tests.book.sample import ACCOUNT, read_secret
 
 ACCOUNTS = (ACCOUNT, "999999999999", "210987654321")
@@ -67,6 +70,14 @@ class PostgresBooks:
         for account_id in ACCOUNTS:
             assert book.acquire_at_once(account_id)
         return book
+
+    def open_event_log(self) -> TableEventLog:
+        """Open the event log of the book."""
+        return open_event_log(self.url)
+
+    def open_session_history(self) -> SessionHistory:
+        """Open the sessions of the book."""
+        return open_session_history(self.url)
 
     async def close(self) -> None:
         """Close every book that was opened."""

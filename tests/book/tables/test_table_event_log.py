@@ -1,19 +1,18 @@
-"""The event log of a SQLite book: every event once, in the order of the sequence numbers."""
+"""The event log of a book: every event once, in the order of the sequence numbers."""
 
 import asyncio
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from stagebook.book.composition_log import LoggedCompositionEvent
 from stagebook.book.event_id import sequence_of_event
 from stagebook.book.event_log import LoggedEvent
-from stagebook.book.sqlite.open_readers import open_event_log
-from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.server_book import ServerBook
 from stagebook.book.tables.table_event_log import TableEventLog
 from stagebook.stage.events import EventName
+from tests.book.conftest import Books
 from tests.book.sample import (
     ACCOUNT,
     ARN,
@@ -23,7 +22,6 @@ from tests.book.sample import (
     append,
     append_composition,
     commit,
-    open_book,
     open_session,
     put,
     put_composition,
@@ -32,18 +30,13 @@ from tests.book.sample import (
 
 
 @pytest.fixture
-async def book(tmp_path: Path) -> SqliteBook:
-    return open_book(tmp_path / "book")
-
-
-@pytest.fixture
-def log(book: SqliteBook, tmp_path: Path) -> Iterator[TableEventLog]:  # noqa: ARG001 - the book makes the file
-    log = open_event_log(tmp_path / "book")
+def log(book: ServerBook, books: Books) -> Iterator[TableEventLog]:  # noqa: ARG001 - it makes the tables
+    log = books.open_event_log()
     yield log
     log.close()
 
 
-async def write_two_sessions(book: SqliteBook) -> list[int]:
+async def write_two_sessions(book: ServerBook) -> list[int]:
     """Write events of two participants on two stages by turns; return their sequence numbers."""
     await commit(book, put_stage(), put_stage(OTHER_ARN), open_session(), open_session(OTHER_SESSION, arn=OTHER_ARN))
     await commit(book, put("p"), put("q", arn=OTHER_ARN, session_id=OTHER_SESSION))
@@ -53,7 +46,7 @@ async def write_two_sessions(book: SqliteBook) -> list[int]:
     return sequences
 
 
-async def test_events_of_all_sessions_come_in_the_order_of_their_numbers(book: SqliteBook, log: TableEventLog) -> None:
+async def test_events_of_all_sessions_come_in_the_order_of_their_numbers(book: ServerBook, log: TableEventLog) -> None:
     sequences = await write_two_sessions(book)
     events = log.read_after(0, limit=100)
     assert [each.sequence for each in events] == sequences == sorted(sequences)
@@ -66,7 +59,7 @@ async def test_events_of_all_sessions_come_in_the_order_of_their_numbers(book: S
     await book.close()
 
 
-async def test_a_read_continues_after_a_sequence_number(book: SqliteBook, log: TableEventLog) -> None:
+async def test_a_read_continues_after_a_sequence_number(book: ServerBook, log: TableEventLog) -> None:
     sequences = await write_two_sessions(book)
     found: list[int] = []
     position = 0
@@ -79,7 +72,7 @@ async def test_a_read_continues_after_a_sequence_number(book: SqliteBook, log: T
     await book.close()
 
 
-async def test_a_listener_is_called_when_events_are_durable(book: SqliteBook, log: TableEventLog) -> None:
+async def test_a_listener_is_called_when_events_are_durable(book: ServerBook, log: TableEventLog) -> None:
     seen: list[int] = []
     book.on_durable(lambda: seen.append(len(log.read_after(0, limit=100))))
     await write_two_sessions(book)
@@ -87,7 +80,7 @@ async def test_a_listener_is_called_when_events_are_durable(book: SqliteBook, lo
     await book.close()
 
 
-async def test_entries_have_events_of_compositions_in_the_same_order(book: SqliteBook, log: TableEventLog) -> None:
+async def test_entries_have_events_of_compositions_in_the_same_order(book: ServerBook, log: TableEventLog) -> None:
     sequences = list(await write_two_sessions(book))
     await commit(book, put_composition())
     sequences += await commit(book, append_composition(), append("p", at_ms=0), append_composition())
@@ -102,7 +95,7 @@ async def test_entries_have_events_of_compositions_in_the_same_order(book: Sqlit
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 5])
 async def test_pages_of_entries_follow_each_other_without_a_gap(
-    book: SqliteBook, log: TableEventLog, limit: int
+    book: ServerBook, log: TableEventLog, limit: int
 ) -> None:
     sequences = list(await write_two_sessions(book))
     await commit(book, put_composition())
@@ -116,7 +109,7 @@ async def test_pages_of_entries_follow_each_other_without_a_gap(
     await book.close()
 
 
-async def test_entries_are_read_as_of_one_moment(book: SqliteBook, log: TableEventLog) -> None:
+async def test_entries_are_read_as_of_one_moment(book: ServerBook, log: TableEventLog) -> None:
     """What is committed between the two reads must be in neither or both: a reader would skip the earlier event."""
     await commit(book, put_stage(), put_composition(), open_session(), put("p"))
     loop, between = asyncio.get_running_loop(), threading.Event()

@@ -223,6 +223,7 @@ HISTORY_SESSION = (
     + "WHERE session.session_id = :session AND (:account IS NULL OR stage.account_id = :account)"
 )
 LAST_SESSION_KEY = "SELECT coalesce(max(session_key), 0) FROM session"
+FIRST_SESSION_KEY = "SELECT coalesce(min(session_key), 1) FROM session"
 SESSION_KEY_BEHIND = """
 SELECT session_key FROM session INDEXED BY session_of_stage
 WHERE stage_key = (SELECT stage_key FROM stage WHERE arn = :arn) AND session_key < :after

@@ -71,11 +71,15 @@ class ParticipantHistory(msgspec.Struct, frozen=True, kw_only=True):
 class SessionHistory:
     """Sessions of all accounts. Only one thread may use it. Its iterators read a participant at a time, when asked.
 
+    The order is that of the keys: of one account, later sessions have larger ones. With `keys_follow_time`, that holds
+    for the sessions of all accounts.
+
     Reads raise BookDamagedError if they meet a damaged part of the book, and BookFailedError if it cannot be read.
     """
 
-    def __init__(self, connection: TableConnection) -> None:
+    def __init__(self, connection: TableConnection, *, keys_follow_time: bool = True) -> None:
         self._connection = connection
+        self._keys_follow_time = keys_follow_time
 
     def close(self) -> None:
         """Close the connection. Idempotent."""
@@ -90,9 +94,11 @@ class SessionHistory:
         if where.is_open:
             return self._page_of_open(where, after=after, limit=limit)
         start = _END if after is None else after
-        if where.until_ms is not None:
+        if where.until_ms is not None and self._keys_follow_time:
             start = min(start, self._first_key(where.until_ms))
-        since = 1 if where.since_ms is None else self._first_key(where.since_ms)
+        since: int = self._rows(queries.FIRST_SESSION_KEY)[0][0]
+        if where.since_ms is not None and self._keys_follow_time:
+            since = self._first_key(where.since_ms)
         first = max(since, self._key_behind(where, start))
         rows = self._rows(
             queries.HISTORY_OF_ALL_STAGES if where.stage_arn is None else queries.HISTORY_OF_STAGE,
@@ -102,9 +108,10 @@ class SessionHistory:
             first=first,
             limit=limit + 1,
         )
-        items = [_entry(row) for row in rows[:limit]]
+        entries = [_entry(row) for row in rows[:limit]]
+        items = [entry for entry in entries if _starts_within(entry, where)]
         if len(rows) > limit:
-            return Page(items=items, next_position=items[-1].key)
+            return Page(items=items, next_position=entries[-1].key)
         return Page(items=items, next_position=first if first > since else None)
 
     def find_session(self, session_id: str, *, account_id: str | None = None) -> SessionEntry | None:
@@ -141,13 +148,7 @@ class SessionHistory:
         """Return a page of open sessions. A stage has at most one, so all of them are read and sorted."""
         entries = (_entry(row) for row in self._rows(queries.HISTORY_OPEN, **_parameters(where)))
         found = sorted(
-            (
-                entry
-                for entry in entries
-                if (after is None or entry.key < after)
-                and (where.since_ms is None or entry.start_ms >= where.since_ms)
-                and (where.until_ms is None or entry.start_ms < where.until_ms)
-            ),
+            (entry for entry in entries if (after is None or entry.key < after) and _starts_within(entry, where)),
             key=lambda entry: -entry.key,
         )
         return Page(items=found[:limit], next_position=found[limit - 1].key if len(found) > limit else None)
@@ -181,6 +182,12 @@ class SessionHistory:
 
 def _parameters(where: SessionFilter) -> dict[str, Any]:
     return {"account": where.account_id, "arn": where.stage_arn, "user": where.user_id}
+
+
+def _starts_within(entry: SessionEntry, where: SessionFilter) -> bool:
+    return (where.since_ms is None or entry.start_ms >= where.since_ms) and (
+        where.until_ms is None or entry.start_ms < where.until_ms
+    )
 
 
 def _entry(row: Row) -> SessionEntry:
