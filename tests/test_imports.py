@@ -115,6 +115,11 @@ def test_the_stage_process_does_not_load_the_clients_of_webhooks(client: str) ->
     assert not is_loaded(client, by="stagebook.server.lifecycle")
 
 
+def test_a_server_with_a_sqlite_book_does_not_load_the_driver_of_postgresql() -> None:
+    """It is an optional package."""
+    assert not is_loaded("psycopg", by="stagebook.server.lifecycle")
+
+
 def test_only_a_server_for_tests_loads_the_testing_api() -> None:
     assert not is_loaded("stagebook.api.testing.testing_access", by="stagebook.server.lifecycle")
 

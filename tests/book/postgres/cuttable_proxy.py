@@ -1,4 +1,4 @@
-"""A TCP proxy before the database that can become a black hole: nothing passes, and no connection is reset."""
+"""A TCP proxy before the database. It counts what passes, and can become a black hole that resets no connection."""
 
 import socket
 import threading
@@ -24,6 +24,9 @@ class CuttableProxy:
         self._passes = threading.Event()
         self._passes.set()
         self._sockets: list[socket.socket] = []
+        self.request_bytes = self.answer_bytes = self.round_trips = 0
+        """What has passed. With one connection at a time, which waits for each answer, these are exact."""
+        self._is_answering = True
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -61,12 +64,21 @@ class CuttableProxy:
             near.close()
             return
         self._sockets.append(far)
-        threading.Thread(target=self._pump, args=(near, far), daemon=True).start()
-        self._pump(far, near)
+        threading.Thread(target=self._pump, args=(near, far), kwargs={"is_request": True}, daemon=True).start()
+        self._pump(far, near, is_request=False)
 
-    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+    def _count(self, size_bytes: int, *, is_request: bool) -> None:
+        if is_request:
+            self.request_bytes += size_bytes
+            self.round_trips += self._is_answering
+        else:
+            self.answer_bytes += size_bytes
+        self._is_answering = not is_request
+
+    def _pump(self, source: socket.socket, target: socket.socket, *, is_request: bool) -> None:
         with suppress(OSError):
             while data := source.recv(_CHUNK_BYTES):
+                self._count(len(data), is_request=is_request)
                 self._passes.wait()
                 target.sendall(data)
         with suppress(OSError):
