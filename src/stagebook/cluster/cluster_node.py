@@ -8,6 +8,7 @@ from stagebook.api.asgi import Application
 from stagebook.api.aws.request_ids import RequestIds
 from stagebook.cluster.account_owner import AccountDirectory, LocalAccounts
 from stagebook.cluster.directory import OwnerDirectory
+from stagebook.cluster.encoder_routing import EncoderRouting, RoutedEncoders
 from stagebook.cluster.forwarding.forwarding_application import ForwardingApplication, ForwardingCounts
 from stagebook.cluster.forwarding.forwarding_seal import ForwardingSeal
 from stagebook.cluster.forwarding.internal_application import InternalApplication
@@ -40,11 +41,12 @@ class ClusterNode:
         is_known: Callable[[str], bool],
         now_ms: Callable[[], int],
         randomness: Randomness,
+        encoders: RoutedEncoders | None = None,
     ) -> None:
         """`source` reads the owners of all accounts, `local` is what this node owns.
 
         `is_known` returns whether an account is one of this server's access keys or bearer keys. `now_ms` is the
-        machine's clock, in milliseconds since the epoch.
+        machine's clock, in milliseconds since the epoch. `encoders` are the ingest processes, None without RTMP.
         """
         seal = ForwardingSeal(identity.cluster_secret, now_ms=now_ms)
         self._directory = OwnerDirectory(source, on_refreshed=self._on_refreshed)
@@ -57,7 +59,11 @@ class ClusterNode:
             node=identity.name,
             request_ids=RequestIds(randomness),
         )
-        self._internal = InternalApplication(application, local=local, seal=seal)
+        self._routing = None
+        if encoders is not None:
+            self._routing = EncoderRouting(encoders, search=search, local=local, seal=seal, node=identity.name)
+        take_encoder = None if self._routing is None else self._routing.take
+        self._internal = InternalApplication(application, local=local, seal=seal, take_encoder=take_encoder)
 
     @property
     def application(self) -> Application:

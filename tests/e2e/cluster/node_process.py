@@ -126,6 +126,7 @@ async def _run(parts: ServerParts, leases: FileLeases) -> None:
         is_known=lambda account: account == account_id,
         now_ms=lambda: time.time_ns() // 1_000_000,
         randomness=SystemRandomness(),
+        encoders=parts.media.ingest,
     )
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

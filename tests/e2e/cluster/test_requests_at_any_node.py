@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -15,8 +16,10 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from tests.clients.encoder import Encoder
 from tests.clients.publisher import Publisher
 from tests.e2e.cluster.two_nodes import NodeProcess, TwoNodes, two_nodes
+from tests.e2e.ingest.commands import PUBLISH, VARIABLES
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +102,34 @@ async def test_a_publisher_and_a_websocket_and_the_live_tail_reach_the_owner(nod
             if line.startswith("data:") and "name" in line:
                 names.append(json.loads(line[5:])["name"])
     assert names == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
+
+
+async def test_an_encoder_reaches_the_owner(nodes: TwoNodes) -> None:
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed; .ci/run names the packages")
+    ivs = nodes.asked.client()
+    stage_arn, _ = await asyncio.to_thread(new_token, nodes)
+    configuration = (
+        await asyncio.to_thread(
+            ivs.create_ingest_configuration, ingestProtocol="RTMPS", insecureIngest=True, stageArn=stage_arn
+        )
+    )["ingestConfiguration"]
+
+    async def state() -> str:
+        found = await asyncio.to_thread(ivs.get_ingest_configuration, arn=configuration["arn"])
+        return str(found["ingestConfiguration"]["state"])
+
+    url = {"URL": f"rtmp://127.0.0.1:{nodes.asked.rtmp_port}/app/", "KEY": configuration["streamKey"]}
+    encoder = await Encoder.start(PUBLISH, variables=VARIABLES | url)
+    try:
+        async with asyncio.timeout(60):
+            while await state() != "ACTIVE":
+                assert encoder.is_running, encoder.errors
+                await asyncio.sleep(0.05)
+            await asyncio.to_thread(ivs.delete_ingest_configuration, arn=configuration["arn"], force=True)
+            await encoder.wait_until_ended()
+    finally:
+        await encoder.kill()
 
 
 def test_the_owner_is_killed_and_the_account_is_served_by_the_other_node(nodes: TwoNodes) -> None:

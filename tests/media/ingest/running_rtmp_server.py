@@ -144,7 +144,7 @@ class RunningRtmpServer:
         """Serve a copy of the connection, as a process that it was handed to."""
         copy = accepted.dup()
         copy.setblocking(False)  # noqa: FBT003 - the standard library's
-        peer = EncoderPeer(address=handed.address, is_secure=handed.is_secure)
+        peer = EncoderPeer(address=handed.address, is_secure=handed.is_secure, is_relayed=handed.is_relayed)
         self.server.serve(copy, ask_id=handed.ask_id, peer=peer)
         return True
 

@@ -18,9 +18,16 @@ from stagebook.api.asgi import Application, Receive, Scope, Send
 from stagebook.api.http_responses import HttpResponse, send_response
 from stagebook.cluster.account_owner import LocalAccounts
 from stagebook.cluster.forwarding.forwarded_head import LINK_HEADER, NOT_OWNER, REFUSED
-from stagebook.cluster.forwarding.forwarding_seal import FORWARDED_HEADER, ForwardingRefusedError, ForwardingSeal
+from stagebook.cluster.forwarding.forwarding_seal import (
+    FORWARDED_HEADER,
+    ForwardedFacts,
+    ForwardingRefusedError,
+    ForwardingSeal,
+)
 from stagebook.log_rate_limit import LogRateLimit
 
+ENCODER_PATH: Final = "/cluster/v1/encoder"
+"""Encoders are relayed here: see `cluster.encoder_routing`."""
 _FORBIDDEN: Final = 403
 _MISDIRECTED: Final = 421
 _log = structlog.get_logger(__name__)
@@ -35,8 +42,11 @@ class InternalApplication:
         *,
         local: LocalAccounts,
         seal: ForwardingSeal,
+        take_encoder: Callable[[Scope, ForwardedFacts], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`take_encoder` takes the connection of an encoder that another node relays."""
+        self._take_encoder = take_encoder
         self._application = application
         self._local = local
         self._seal = seal
@@ -61,6 +71,9 @@ class InternalApplication:
             await _answer(
                 scope, receive, send, status=_MISDIRECTED, link=NOT_OWNER, message="this node does not own the account"
             )
+            return
+        if scope["path"] == ENCODER_PATH and scope["type"] == "websocket" and self._take_encoder is not None:
+            self._take_encoder(scope, facts)
             return
         scope["client"] = facts.client
         scope["scheme"] = facts.scheme

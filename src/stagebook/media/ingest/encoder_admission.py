@@ -1,7 +1,7 @@
 """The server's decision about one encoder: asked for when the stream key is known, and made once.
 
-The ingest process does not know stream keys. It reports IngestAsked and waits; the server answers with `admit` or
-`refuse`, usually within milliseconds. The encoder may leave while it waits, and the server may take too long.
+The ingest process does not know stream keys. It reports IngestAsked and waits; the server answers with `admit`,
+`refuse` or `relay`, usually within milliseconds. The encoder may leave while it waits, and the server may be late.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from stagebook.media.ingest.encoder_relay import RelayTarget
 from stagebook.media.ingest.stream_end import StreamEnd, StreamEndedError
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import CloseCause, IngestAsked, MediaRefusedError, RefusalReason
@@ -31,7 +32,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
-Decision: TypeAlias = Admission | Refusal
+Decision: TypeAlias = Admission | Refusal | RelayTarget
+"""With a RelayTarget, another node decides about the encoder, and serves it."""
 
 
 class EncoderAdmission:
@@ -63,5 +65,12 @@ class EncoderAdmission:
 
     def refuse(self, detail: str) -> None:
         """Refuse the encoder. No effect if the decision is not open."""
+        self._decide(Refusal(detail=detail))
+
+    def relay(self, target: RelayTarget) -> None:
+        """Send the encoder on to another node. No effect if the decision is not open."""
+        self._decide(target)
+
+    def _decide(self, decision: Decision) -> None:
         if self._decision is not None and not self._decision.done():
-            self._decision.set_result(Refusal(detail=detail))
+            self._decision.set_result(decision)

@@ -3,10 +3,13 @@
     CONNECTING --publish--> WAITING --admit--> PUBLISHING --+
         |                      |                            |
         |                      +--refuse, timeout-----------+--> ENDED
+        |                      +--relay--> RELAYED ---------+
         +--timeout, error, load is shed-------------------->+
 
 * CONNECTING: the RTMP handshake and the commands up to `publish`, which names the stream key.
-* WAITING: the session has reported IngestAsked. The server decides with `admit` or `refuse`. The socket is not read.
+* WAITING: the session has reported IngestAsked. The server decides with `admit`, `refuse` or `relay`. The socket is not
+  read.
+* RELAYED: another node serves the encoder (`encoder_relay`). If it does not take it, the server is asked again.
 * PUBLISHING: media goes through an EncoderStream to the engine.
 
 How a connection ended is one value, a StreamEnd. A connection that was never admitted ends without a fact: the log is
@@ -17,6 +20,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 import structlog
@@ -24,24 +28,27 @@ import structlog
 from stagebook.log_rate_limit import LogRateLimit
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.ingest.encoder_admission import Admission, Decision, EncoderAdmission, Refusal
+from stagebook.media.ingest.encoder_relay import AnsweredBytes, RelayRefusedError, RelayTarget, relay_encoder
 from stagebook.media.ingest.encoder_socket import EncoderSocket, NotReadError
 from stagebook.media.ingest.encoder_stream import EncoderStream
 from stagebook.media.ingest.ingest_settings import IngestSettings
-from stagebook.media.ingest.stream_end import ENCODER_LEFT, StreamEnd, StreamEndedError, stream_end_of
+from stagebook.media.ingest.stream_end import ENCODER_LEFT, RELAY_ENDED, StreamEnd, StreamEndedError, stream_end_of
 from stagebook.media.media_bus import FeedTicket
-from stagebook.media.port import IngestAsked, MediaFact, MediaRefusedError, RefusalReason
+from stagebook.media.port import SERVER_FAULT, IngestAsked, MediaFact, MediaRefusedError, RefusalReason
 from stagebook.media.rtmp.rtmp_connection import RtmpConnection
 from stagebook.media.rtmp.rtmp_events import AudioMessage, PublishReceived, RtmpEvent, Unpublished, VideoMessage
 from stagebook.media.rtmp.rtmp_limits import RtmpLimits
 
+RELAY_ATTEMPTS: Final = 3
 _log = structlog.get_logger(__name__)
 
 
 class EncoderPeer(msgspec.Struct, frozen=True, kw_only=True):
-    """The other end of a connection: its IP address, and whether it uses RTMPS."""
+    """The other end of a connection: its IP address, whether it uses RTMPS, and whether another node relays it."""
 
     address: str
     is_secure: bool
+    is_relayed: bool = False
 
 
 class EncoderSession:
@@ -76,6 +83,10 @@ class EncoderSession:
         self._rtmp = RtmpConnection(_rtmp_limits(settings))
         self._admission = EncoderAdmission()
         self._stream: EncoderStream | None = None
+        self._answered = AnsweredBytes() if peer.is_relayed else None
+        """Splits off what another node has answered, until there is no more of it."""
+        self._received = bytearray()
+        """What was received before the decision, for another node. The limits of RTMP bound it."""
         self._closed: asyncio.Future[StreamEnd] = asyncio.get_running_loop().create_future()
         """Done when `close` was called."""
         self._has_ended = False
@@ -116,6 +127,10 @@ class EncoderSession:
         """Refuse the encoder, which receives `detail`. No effect if it does not wait for a decision."""
         self._admission.refuse(detail)
 
+    def relay(self, target: RelayTarget) -> None:
+        """Let another node serve the encoder. No effect if it does not wait for a decision."""
+        self._admission.relay(target)
+
     def close(self, detail: str) -> None:
         """End the connection. The encoder receives `detail`; no fact is reported."""
         if not self._closed.done():
@@ -134,7 +149,10 @@ class EncoderSession:
                     self._rtmp.refuse_publish(refusal.detail)
                     return StreamEnd(detail=refusal.detail)
                 case Admission() as admission:
+                    self._received.clear()
                     return await self._receive_media(admission)
+                case RelayTarget():
+                    return RELAY_ENDED
         except Exception as error:  # noqa: BLE001 - any error ends this connection and no other
             return stream_end_of(error)
 
@@ -150,14 +168,32 @@ class EncoderSession:
         return publish
 
     async def _ask(self, publish: PublishReceived) -> Decision:
-        """Ask the server for its decision. What the encoder sends meanwhile stays in its socket."""
+        """Ask the server for its decision. What the encoder sends meanwhile stays in its socket.
+
+        Returns a RelayTarget after the encoder was served by another node.
+        """
         asked = IngestAsked(
             ask_id=self.ask_id,
             stream_key=publish.stream_key,
             is_secure=self.peer.is_secure,
             remote_address=self.peer.address,
         )
-        return await self._admission.ask(asked, self._on_fact)
+        for _ in range(RELAY_ATTEMPTS):
+            decision = await self._admission.ask(asked, self._on_fact)
+            if not isinstance(decision, RelayTarget):
+                return decision
+            try:
+                await relay_encoder(
+                    self._socket,
+                    decision,
+                    answered=bytes(self._received),
+                    silence_seconds=self._settings.silence_timeout_seconds,
+                )
+            except RelayRefusedError as error:
+                _log.info("another node did not take an encoder", detail=str(error))
+            else:
+                return decision
+        return Refusal(detail=f"{SERVER_FAULT}: the node for this stream key cannot be reached; try again")
 
     async def _receive_media(self, admission: Admission) -> StreamEnd:
         self._rtmp.accept_publish()
@@ -193,7 +229,20 @@ class EncoderSession:
             raise StreamEndedError(timed_out()) from None
         if not data:
             raise StreamEndedError(ENCODER_LEFT)
-        events = self._rtmp.receive(data)
+        if self.connection_id is None:
+            self._received += data
+        return self._process(data)
+
+    def _process(self, data: bytes) -> list[RtmpEvent]:
+        """Return the events of received bytes, and send the answers that the encoder does not have yet."""
+        events = []
+        if self._answered is not None:
+            answered, data = self._answered.split(data)
+            events = self._rtmp.receive(answered)
+            self._rtmp.data_to_send()
+            if self._answered.has_ended:
+                self._answered = None
+        events += self._rtmp.receive(data)
         self._send()
         return events
 

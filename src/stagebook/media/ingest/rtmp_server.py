@@ -18,6 +18,7 @@ from typing import Final, Protocol
 import structlog
 
 from stagebook.log_rate_limit import LogRateLimit
+from stagebook.media.ingest.encoder_relay import RelayTarget
 from stagebook.media.ingest.encoder_session import EncoderPeer, EncoderSession
 from stagebook.media.ingest.encoder_socket import EncoderSocket, watch_for_loss
 from stagebook.media.ingest.ingest_settings import IngestSettings
@@ -117,6 +118,12 @@ class RtmpServer:
         if session is not None:
             session.refuse(detail)
 
+    def relay(self, target: RelayTarget, *, ask_id: str) -> None:
+        """Let another node serve an encoder. Unknown ids are ignored."""
+        session = self._sessions.get(ask_id)
+        if session is not None:
+            session.relay(target)
+
     def close(self, *, connection_id: str, detail: str = "") -> None:
         """End an admitted connection. The encoder receives `detail`. Unknown ids are ignored."""
         for session in self._sessions.values():
@@ -192,4 +199,4 @@ class RtmpServer:
         return f"the server is at its limit of {limit} encoder streams per process; try again later"
 
     def _context(self, peer: EncoderPeer) -> ssl.SSLContext | None:
-        return self._tls_context if peer.is_secure else None
+        return self._tls_context if peer.is_secure and not peer.is_relayed else None

@@ -53,6 +53,7 @@ class StreamEndedError(Exception):
 
 
 ENCODER_LEFT = StreamEnd(detail="the encoder left", cause=CloseCause.PEER_CLOSED, is_encoder_reachable=False)
+RELAY_ENDED = StreamEnd(detail="another node served the encoder", is_encoder_reachable=False)
 FEED_LOST = StreamEnd(detail="the media server lost the stream", cause=CloseCause.ENGINE_LOST)
 
 

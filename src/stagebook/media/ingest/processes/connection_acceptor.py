@@ -48,7 +48,9 @@ class ConnectionAcceptor:
         self._network_of: dict[str, str] = {}
         """The networks of the open connections, by ask id."""
         self._pace = CountPace(max_per_second=MAX_ACCEPTS_PER_SECOND)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._relayed: set[str] = set()
+        """The ask ids of the open connections that other nodes relay."""
+        self._tasks: set[asyncio.Task[None]] = set()
         self._log_limit = LogRateLimit(clock=clock)
 
     def start(self) -> None:
@@ -56,16 +58,28 @@ class ConnectionAcceptor:
         for listener, is_secure in self._listeners:
             if listener is not None:
                 listener.setblocking(False)  # noqa: FBT003 - the standard library's
-                self._tasks.append(asyncio.create_task(self._accept(listener, is_secure=is_secure)))
+                self._tasks.add(asyncio.create_task(self._accept(listener, is_secure=is_secure)))
+
+    def take_relayed(self, connection: socket.socket, *, address: str, is_secure: bool) -> None:
+        """Hand over a connection on which another node relays the encoder at `address`. The limits hold for it, too."""
+        task = asyncio.create_task(self._take_relayed(connection, address, is_secure=is_secure))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def is_relayed(self, ask_id: str) -> bool:
+        """Return whether another node relays an open connection."""
+        return ask_id in self._relayed
 
     async def stop(self) -> None:
         """Accept no more connections."""
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def end(self, ask_id: str) -> None:
         """A connection that was handed over has ended. Unknown ids are ignored."""
+        self._relayed.discard(ask_id)
         network = self._network_of.pop(ask_id, None)
         if network is not None:
             self._limits.remove_connection(network)
@@ -95,14 +109,22 @@ class ConnectionAcceptor:
             # At least one turn of the event loop: `sock_accept` may return without one.
             await asyncio.sleep(self._pace.pause_seconds(now=self._clock()))
 
-    async def _admit(self, accepted: socket.socket, address: str, *, is_secure: bool) -> None:
+    async def _take_relayed(self, connection: socket.socket, address: str, *, is_secure: bool) -> None:
+        with connection:
+            await self._admit(connection, address, is_secure=is_secure, is_relayed=True)
+
+    async def _admit(self, accepted: socket.socket, address: str, *, is_secure: bool, is_relayed: bool = False) -> None:
         """Hand over a connection that is within the limits. The caller closes the server's descriptor of it."""
         network = self._limits.network_key(address)
         reason = self._limits.refusal_reason(network)
         if reason is not None:
             self._log_limited("connection refused", network=network, reason=reason)
             return
-        connection = HandedConnection(ask_id=next(self._ask_ids), address=address, is_secure=is_secure)
+        connection = HandedConnection(
+            ask_id=next(self._ask_ids), address=address, is_secure=is_secure, is_relayed=is_relayed
+        )
+        if is_relayed:
+            self._relayed.add(connection.ask_id)
         self._limits.add_connection(network)
         self._network_of[connection.ask_id] = network
         try:

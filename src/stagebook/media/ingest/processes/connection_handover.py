@@ -29,6 +29,8 @@ class HandedConnection(msgspec.Struct, frozen=True, kw_only=True):
     """The encoder's IP address."""
     is_secure: bool
     """Whether it arrived at the port of RTMPS."""
+    is_relayed: bool = False
+    """Whether another node has received it, and sends its bytes from the first one on (`encoder_relay`)."""
 
 
 class HandoverSender:

@@ -5,7 +5,7 @@ server                                    ingest process
   | <- IngestRunning ---------------------- |   or StartFailed
   | -- a connection ----------------------> |   over the handover socket (`connection_handover`)
   | <- FactReported (IngestAsked) --------- |   an encoder named a stream key
-  | -- AdmitRequest ----------------------> |   or RefuseCommand, which has no reply
+  | -- AdmitRequest ----------------------> |   or RefuseCommand or RelayCommand, which have no reply
   | <- EncoderAdmitted -------------------- |   or RequestRefused
   | <- FactReported (Closed, IngestFailed)  |   the connection ended by itself
   | -- CloseEncoderCommand ---------------> |   no reply
@@ -19,6 +19,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from stagebook.media.ingest.encoder_relay import RelayTarget
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.ingest.tls_certificate import CertificatePair
 from stagebook.media.media_bus import FeedTicket
@@ -63,6 +64,13 @@ class RefuseCommand(Command, frozen=True, kw_only=True):
     detail: str
 
 
+class RelayCommand(Command, frozen=True, kw_only=True):
+    """Let another node serve the encoder that asked."""
+
+    ask_id: str
+    target: RelayTarget
+
+
 class CloseEncoderCommand(Command, frozen=True, kw_only=True):
     """MediaEngine.close."""
 
@@ -98,7 +106,9 @@ class LoadChanged(Report, frozen=True, kw_only=True):
     is_overloaded: bool
 
 
-IngestCommand: TypeAlias = StartIngest | AdmitRequest | RefuseCommand | CloseEncoderCommand | RenewCertificate | Stop
+IngestCommand: TypeAlias = (
+    StartIngest | AdmitRequest | RefuseCommand | RelayCommand | CloseEncoderCommand | RenewCertificate | Stop
+)
 IngestReport: TypeAlias = (
     IngestRunning
     | StartFailed

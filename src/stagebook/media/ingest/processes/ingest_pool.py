@@ -10,10 +10,12 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 import structlog
 
+from stagebook.media.ingest.encoder_relay import RelayTarget
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.ingest.processes.connection_acceptor import ConnectionAcceptor
 from stagebook.media.ingest.processes.connection_handover import HandedConnection
@@ -22,7 +24,7 @@ from stagebook.media.ingest.processes.ingest_messages import EncoderGone
 from stagebook.media.ingest.processes.ingest_worker import IngestWorker
 from stagebook.media.ingest.tls_certificate import CertificateFiles
 from stagebook.media.media_bus import FeedTicket
-from stagebook.media.port import MediaFact, MediaRefusedError, RefusalReason
+from stagebook.media.port import IngestAsked, MediaFact, MediaRefusedError, RefusalReason
 from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.media.worker.worker_run import WorkerStartError
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
@@ -40,6 +42,16 @@ class IngestLoad(msgspec.Struct, frozen=True, kw_only=True):
 
     streams: int
     shed_encoders: int
+
+
+class RouteEncoder(Protocol):
+    """Decides which node serves an encoder."""
+
+    def __call__(self, asked: IngestAsked, *, is_relayed: bool) -> bool:
+        """Return whether another node may serve the encoder that asked: then `relay`, `refuse` or `serve_here` follows.
+
+        `is_relayed` is whether another node relays it already.
+        """
 
 
 class IngestPool:
@@ -69,6 +81,7 @@ class IngestPool:
         bound = (("RTMP", rtmp), ("RTMPS", rtmps))
         self._addresses = ", ".join(f"{name} on {_address(each)}" for name, each in bound if each is not None)
         self._on_fact: Callable[[MediaFact], None] = lambda _fact: None
+        self._route: RouteEncoder = _serve_here
         self._shed_encoders = 0
         self._certificate = certificate
         self._renewal: asyncio.Task[None] | None = None
@@ -82,7 +95,7 @@ class IngestPool:
                 addresses=self._addresses,
                 certificate=certificate,
                 user=user,
-                on_fact=lambda fact: self._on_fact(fact),
+                on_fact=self._handle_fact,
                 on_gone=self._handle_gone,
                 timeouts=timeouts,
             )
@@ -117,6 +130,25 @@ class IngestPool:
     def listen(self, on_fact: Callable[[MediaFact], None]) -> None:
         """As MediaEngine.listen."""
         self._on_fact = on_fact
+
+    def route_by(self, route: RouteEncoder) -> None:
+        """Ask `route` about each encoder that has named a stream key. Without this, all are served here."""
+        self._route = route
+
+    def serve_here(self, asked: IngestAsked) -> None:
+        """Let this server decide about an encoder that was routed."""
+        self._on_fact(asked)
+
+    def relay(self, target: RelayTarget, *, ask_id: str) -> None:
+        """Let another node serve the encoder that asked. Unknown ids are ignored."""
+        worker = self._worker_with(ask_id)
+        if worker is not None:
+            worker.relay(target, ask_id=ask_id)
+
+    def take_relayed(self, connection: socket.socket, *, address: str, is_secure: bool) -> None:
+        """Serve the encoder at `address`, which another node relays on this connection (`encoder_relay`)."""
+        connection.setblocking(False)  # noqa: FBT003 - the standard library's
+        self._acceptor.take_relayed(connection, address=address, is_secure=is_secure)
 
     async def start(self) -> None:
         """Start all processes, side by side, unless they start on demand; accept connections.
@@ -201,12 +233,21 @@ class IngestPool:
                 return True
         return False
 
+    def _handle_fact(self, fact: MediaFact) -> None:
+        if isinstance(fact, IngestAsked) and self._route(fact, is_relayed=self._acceptor.is_relayed(fact.ask_id)):
+            return
+        self._on_fact(fact)
+
     def _handle_gone(self, gone: EncoderGone) -> None:
         self._shed_encoders += gone.was_shed
         self._acceptor.end(gone.ask_id)
 
     def _worker_with(self, ask_id: str) -> IngestWorker | None:
         return next((worker for worker in self._workers if worker.has(ask_id)), None)
+
+
+def _serve_here(asked: IngestAsked, *, is_relayed: bool) -> bool:  # noqa: ARG001 - as RouteEncoder
+    return False
 
 
 def _log_failed_start(starting: asyncio.Task[None]) -> None:

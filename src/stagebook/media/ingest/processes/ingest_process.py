@@ -22,6 +22,7 @@ from stagebook.media.ingest.processes.ingest_messages import (
     IngestRunning,
     LoadChanged,
     RefuseCommand,
+    RelayCommand,
     RenewCertificate,
     StartIngest,
     receive_command,
@@ -68,6 +69,8 @@ class _ServedEncoders:
                 self._reports.send(self._admit(command))
             case RefuseCommand():
                 self._server.refuse(ask_id=command.ask_id, detail=command.detail)
+            case RelayCommand():
+                self._server.relay(command.target, ask_id=command.ask_id)
             case CloseEncoderCommand():
                 self._server.close(connection_id=command.connection_id, detail=command.detail)
             case RenewCertificate():
@@ -77,7 +80,7 @@ class _ServedEncoders:
         if accepted is None:
             self._on_gone(handed.ask_id, was_shed=False)
         else:
-            peer = EncoderPeer(address=handed.address, is_secure=handed.is_secure)
+            peer = EncoderPeer(address=handed.address, is_secure=handed.is_secure, is_relayed=handed.is_relayed)
             self._server.serve(accepted, ask_id=handed.ask_id, peer=peer)
 
     def _on_gone(self, ask_id: str, *, was_shed: bool) -> None:

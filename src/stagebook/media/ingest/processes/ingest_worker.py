@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from stagebook.media.ingest.encoder_relay import RelayTarget
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.ingest.processes.connection_handover import HandedConnection, HandoverSender
 from stagebook.media.ingest.processes.ingest_messages import (
@@ -17,6 +18,7 @@ from stagebook.media.ingest.processes.ingest_messages import (
     IngestRunning,
     LoadChanged,
     RefuseCommand,
+    RelayCommand,
     RenewCertificate,
     StartIngest,
     receive_report,
@@ -156,6 +158,10 @@ class IngestWorker(WorkerProcess):
     def refuse(self, *, ask_id: str, detail: str) -> None:
         """Refuse the encoder that asked."""
         self.send(RefuseCommand(ask_id=ask_id, detail=detail))
+
+    def relay(self, target: RelayTarget, *, ask_id: str) -> None:
+        """Let another node serve the encoder that asked."""
+        self.send(RelayCommand(ask_id=ask_id, target=target))
 
     def close(self, *, connection_id: str, detail: str = "") -> None:
         """End an admitted connection. Ids of other processes' connections are ignored."""
