@@ -15,6 +15,8 @@ from stagebook.cluster.account_owner import AccountDirectory, AccountOwner
 
 REFRESH_SECONDS: Final = 1.0
 REFRESH_TIMEOUT_SECONDS: Final = 5.0
+MINIMUM_INTERVAL_SECONDS: Final = 0.05
+"""Between two reads of the database, however many requests look for an owner."""
 _log = structlog.get_logger(__name__)
 
 
@@ -75,6 +77,7 @@ class OwnerDirectory:
     async def _refresh_after(self, former: "asyncio.Task[None] | None") -> None:
         if former is not None:
             await asyncio.wait([former])
+            await asyncio.sleep(MINIMUM_INTERVAL_SECONDS)
         self._running, self._waiting = self._waiting, None
         try:
             async with asyncio.timeout(REFRESH_TIMEOUT_SECONDS):

@@ -18,8 +18,8 @@ from stagebook.cluster.directory import OwnerDirectory
 PATIENCE_SECONDS: Final = 5.0
 """A lease ends 3 seconds after its owner, and the account is recovered within a second."""
 PAUSE_SECONDS: Final = 0.1
-MAXIMUM_WAITING: Final = 1_000
-"""Requests that wait for an owner at the same time."""
+MAXIMUM_WAITING: Final = 20_000
+"""Requests that wait for an owner at the same time: see `owner_connections.MAXIMUM_IN_PROGRESS`."""
 _log = structlog.get_logger(__name__)
 
 

@@ -5,8 +5,9 @@ import contextlib
 
 import pytest
 
-from stagebook.api.asgi import Receive, Scope, Send
+from stagebook.api.asgi import Message, Receive, Scope, Send
 from stagebook.cluster.account_owner import AccountOwner
+from stagebook.cluster.forwarding.http_forwarding import REPEAT_LIMIT_BYTES, KeptBytes, RepeatableBody
 from tests.cluster.cluster_harness import ACCOUNT, SIGNED, Cluster, Recorder, never, until
 from tests.server.http.http_harness import connection, exchange, read_body, read_response
 
@@ -252,3 +253,33 @@ async def test_an_owner_that_cannot_be_reached_is_asked_until_another_one_has_th
         cluster.leases.owners[ACCOUNT] = cluster.second.owner
         status, _, body = await read_response(reader)
     assert (status, body, owner.bodies) == (201, b"body", [b"body"])
+
+
+async def test_what_all_bodies_keep_is_bounded_and_freed() -> None:
+    parts = [{"type": "http.request", "body": bytes(100), "more_body": True} for _ in range(6)]
+    budget = KeptBytes(250)
+
+    async def receive() -> Message:
+        return parts.pop()
+
+    first, second = RepeatableBody(receive, budget), RepeatableBody(receive, budget)
+    for body in (first, first, second):
+        await body.receive()
+    assert (budget.used_bytes, first.rewind(), second.rewind()) == (200, True, False)
+    first.forget()
+    second.forget()
+    assert budget.used_bytes == 0
+
+
+async def test_a_body_above_the_limit_is_sent_once() -> None:
+    size_bytes = REPEAT_LIMIT_BYTES + 1
+    owner = Recorder(answer)
+    async with Cluster(never, owner).running() as cluster:
+        async with connection(cluster.first.port) as (reader, writer):
+            writer.write(HEAD + b"content-length: %d\r\n\r\n" % size_bytes + bytes(size_bytes))
+            assert len((await read_response(reader))[2]) == size_bytes
+        cluster.second.local.run_id = 3  # the owner refuses what is for its former run
+        async with connection(cluster.first.port) as (reader, writer):
+            writer.write(HEAD + b"content-length: %d\r\n\r\n" % size_bytes + bytes(size_bytes))
+            assert (await read_response(reader))[0] == 503
+    assert len(owner.bodies) == 1

@@ -25,7 +25,7 @@ from stagebook.api.http_body import BodyReader, BodyTimeoutError, BodyTooLargeEr
 from stagebook.cluster.account_owner import AccountOwner
 from stagebook.cluster.forwarding import refusals
 from stagebook.cluster.forwarding.forwarding_seal import ForwardingSeal
-from stagebook.cluster.forwarding.http_forwarding import LinkRefusedError, RepeatableBody, forward
+from stagebook.cluster.forwarding.http_forwarding import KeptBytes, LinkRefusedError, RepeatableBody, forward
 from stagebook.cluster.forwarding.owner_connection import OwnerLostError
 from stagebook.cluster.forwarding.owner_connections import OwnerPool, OwnerUnreachableError, TooManyForwardedError
 from stagebook.cluster.forwarding.websocket_tunnel import TunnelCounts, open_tunnel
@@ -75,6 +75,7 @@ class ForwardingApplication:
         self._node = node
         self._request_ids = request_ids
         self._bodies = BodyReader(timeout_seconds=BODY_TIMEOUT_SECONDS)
+        self._kept = KeptBytes()
         self._pools: dict[int, OwnerPool] = {}
         self._log_limit = LogRateLimit(clock=monotonic)
         self.tunnels = TunnelCounts()
@@ -91,7 +92,11 @@ class ForwardingApplication:
         if account_id is None or not self._search.exists(account_id):
             await self._application(scope, receive if body is None else body.for_router(), send)
         else:
-            await self._serve(scope, body or RepeatableBody(receive), send, account_id)
+            body = body or RepeatableBody(receive, self._kept)
+            try:
+                await self._serve(scope, body, send, account_id)
+            finally:
+                body.forget()
 
     def forget_runs(self, alive: frozenset[int]) -> None:
         """End the connections to runs that own nothing, which are not alive. Their requests fail at once."""
@@ -126,7 +131,7 @@ class ForwardingApplication:
             account_id = self._accounts.account_in_body(scope, data)
         except (BodyTooLargeError, BodyTimeoutError, ClientDisconnectedError, ServerBusyError):
             pass
-        return account_id, RepeatableBody(receive, messages)
+        return account_id, RepeatableBody(receive, self._kept, messages)
 
     async def _serve(self, scope: Scope, body: RepeatableBody, send: Send, account_id: str) -> None:
         deadline = self._search.deadline()

@@ -26,6 +26,8 @@ from stagebook.cluster.forwarding.owner_connection import OwnerConnection, Owner
 
 REPEAT_LIMIT_BYTES: Final = 262_144
 """What is kept of a body until the owner responds: the largest body of the AWS API."""
+KEPT_LIMIT_BYTES: Final = 64 * 1_024 * 1_024
+"""What is kept of all bodies together. Above it, a request that was sent to the wrong node gets 503."""
 RESPONSE_TIMEOUT_SECONDS: Final = 90.0
 """From the head of a request to that of its response. The owner's own limits for bodies and answers are shorter."""
 
@@ -38,12 +40,31 @@ class LinkRefusedError(Exception):
     """The owner does not accept the signature of this node."""
 
 
-class RepeatableBody:
-    """The messages of a client, which can be read a second time from their beginning until `forget`."""
+class KeptBytes:
+    """What all requests together keep of their bodies, and may keep."""
 
-    def __init__(self, receive: Receive, received: Sequence[Message] = ()) -> None:
+    def __init__(self, limit_bytes: int = KEPT_LIMIT_BYTES) -> None:
+        self._limit_bytes = limit_bytes
+        self.used_bytes = 0
+
+    def take(self, size_bytes: int) -> bool:
+        """Count bytes that are kept; return False, and count nothing, if they are too many."""
+        if self.used_bytes + size_bytes > self._limit_bytes:
+            return False
+        self.used_bytes += size_bytes
+        return True
+
+
+class RepeatableBody:
+    """The messages of a client, which can be read a second time from their beginning until `forget`.
+
+    `budget` counts the bytes that are kept. A body that is too large for it cannot be read again.
+    """
+
+    def __init__(self, receive: Receive, budget: KeptBytes, received: Sequence[Message] = ()) -> None:
         """`received` are the messages that were received already."""
         self._receive = receive
+        self._budget = budget
         self._kept = list(received)
         self._kept_bytes = 0
         self._position = 0
@@ -56,11 +77,13 @@ class RepeatableBody:
             return self._kept[self._position - 1]
         message = await self._receive()
         if self._is_kept and message["type"] == "http.request":
-            self._kept_bytes += len(message.get("body", b""))
+            size_bytes = len(message.get("body", b""))
+            if self._kept_bytes + size_bytes > REPEAT_LIMIT_BYTES or not self._budget.take(size_bytes):
+                self.forget()
+                return message
+            self._kept_bytes += size_bytes
             self._kept.append(message)
             self._position += 1
-            if self._kept_bytes > REPEAT_LIMIT_BYTES:
-                self.forget()
         return message
 
     def rewind(self) -> bool:
@@ -69,7 +92,9 @@ class RepeatableBody:
         return self._is_kept
 
     def forget(self) -> None:
-        """Keep nothing more: what was received is not needed again."""
+        """Keep nothing more: what was received is not needed again. Idempotent."""
+        self._budget.used_bytes -= self._kept_bytes
+        self._kept_bytes = 0
         self._is_kept = False
         self._kept = []
         self._position = 0

@@ -16,8 +16,9 @@ from stagebook.cluster.forwarding.owner_connection import OwnerConnection
 CONNECT_TIMEOUT_SECONDS: Final = 2.0
 IDLE_SECONDS: Final = 15.0
 MAXIMUM_IDLE: Final = 64
-MAXIMUM_IN_PROGRESS: Final = 2_048
-"""Requests in progress to one owner, open event streams included."""
+MAXIMUM_IN_PROGRESS: Final = 20_000
+"""Requests in progress to one owner, open event streams included. As many as the server for clients admits by default,
+so that one client network, which has half of these places, cannot keep the others from an owner."""
 
 
 class OwnerUnreachableError(Exception):
