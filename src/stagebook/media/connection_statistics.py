@@ -44,7 +44,7 @@ class LayerReason(StrEnum):
     BEST = "best"
     """It is all that the publisher sends, or that the viewer wants, and its path carries it."""
     BANDWIDTH = "bandwidth"
-    """The path does not carry more: of an encoder with one quality the viewer is sent still pictures."""
+    """The path does not carry more: of a video of one quality the viewer may be sent still pictures."""
     CHOSEN = "chosen"
     """The viewer chose a layer, or to be sent no video."""
     NO_ESTIMATE = "noEstimate"

@@ -18,8 +18,10 @@ from stagebook.media.rtc.rtp.rtp_rewriter import RtpRewriter
 from stagebook.media.rtc.sfu.down_track import MAX_PAYLOAD_SIZE_BYTES
 from stagebook.media.rtc.sfu.sending.send_schedule import SendSchedule
 from stagebook.media.rtc.sfu.sending.sent_packet import SentPacket
+from stagebook.media.rtc.sfu.simulcast.layer_allocator import STILLS
 from stagebook.media.rtc.sfu.simulcast.picture_layers import PictureLayer
 from stagebook.media.rtc.sfu.simulcast.picture_numbers import PictureNumbers
+from stagebook.media.rtc.sfu.simulcast.still_track import StillTrack
 from stagebook.media.rtc.sfu.simulcast.switchable_track import SwitchableTrack
 from stagebook.media.rtc.sfu.simulcast.thinned_track import ThinnedTrack
 
@@ -69,13 +71,23 @@ class PublishedTrack(SwitchableTrack):
         return self._rewriter.newest
 
     def version(self, max_temporal_id: int | None) -> SwitchableTrack:
-        """The version without the temporal layers above one; None: the track itself."""
+        """The version without the temporal layers above one; None: the track itself; STILLS: keyframes alone."""
         if max_temporal_id is None:
             return self
         thinned = self.thinned.get(max_temporal_id)
         if thinned is None:
-            thinned = self.thinned[max_temporal_id] = ThinnedTrack(self, max_temporal_id, random_bits=self._random_bits)
+            thinned = self.thinned[max_temporal_id] = (
+                StillTrack(self, random_bits=self._random_bits)
+                if max_temporal_id == STILLS
+                else ThinnedTrack(self, max_temporal_id, random_bits=self._random_bits)
+            )
         return thinned
+
+    @property
+    def stills(self) -> StillTrack | None:
+        """The version of keyframes alone, if viewers are sent it."""
+        found = self.thinned.get(STILLS)
+        return found if isinstance(found, StillTrack) else None
 
     def request_keyframe(self, now: float) -> None:
         """Request a keyframe from the publisher, throttled there. No effect on audio, or without a publisher."""

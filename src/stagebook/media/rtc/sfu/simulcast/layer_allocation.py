@@ -6,8 +6,9 @@
   versions with fewer temporal layers.
 * A viewer changes to another layer at a keyframe. If that takes too long and its line cannot carry the old layer, it is
   sent nothing until then.
-* If the publisher has one layer and no viewer's line carries it, the publisher is told to send less. Each keyframe that
-  lets a paused viewer of such a publisher begin again disturbs all others, so these keyframes have a small budget.
+* If the publisher has one layer and no viewer's line carries it, the publisher is told to send less. If some lines
+  carry it, the others are sent its keyframes alone (`StillTrack`). Each keyframe that is requested for them, or that
+  lets a viewer of such a publisher begin again, disturbs all others, so these keyframes have a small budget.
 
 A viewer whose bandwidth is not known is sent the whole layer that it chose, or the best one.
 """
@@ -22,6 +23,7 @@ from stagebook.media.rtc.rtp.rtcp_budget import RtcpBudget
 from stagebook.media.rtc.sfu.incoming_track import IncomingTrack
 from stagebook.media.rtc.sfu.simulcast.layer_allocator import (
     KEEP_FACTOR,
+    STILLS,
     Bandwidth,
     LayerAllocator,
     Version,
@@ -30,6 +32,7 @@ from stagebook.media.rtc.sfu.simulcast.layer_allocator import (
 )
 from stagebook.media.rtc.sfu.simulcast.layer_tracks import LayerTracks
 from stagebook.media.rtc.sfu.simulcast.simulcast_layers import Layer, active_layers, chosen_layer
+from stagebook.media.rtc.sfu.simulcast.still_track import STILL_BPS
 from stagebook.media.rtc.sfu.simulcast.switchable_track import SwitchableTrack
 from stagebook.media.rtc.sfu.viewer_track import ViewerTrack
 
@@ -40,6 +43,8 @@ CUT_AT_ONCE_FACTOR: Final = 1.5
 queue in which the keyframe of the smaller layer has to wait."""
 RESUMES_PER_SECOND: Final = 0.05
 """The keyframes that are requested of a publisher with one layer for viewers whose video paused; one is saved up."""
+STILL_INTERVAL_SECONDS: Final = 20.0
+"""How often a keyframe is requested for viewers of stills, if no other one comes."""
 RESUME_SECONDS: Final = 1.0
 """Viewers whose video goes on within this time share its keyframes: many lines recover at once. Each viewer tries again
 every MIN_STAY_SECONDS."""
@@ -81,7 +86,7 @@ class _Watched:
         self.pixels = 0
         """The last known size of the layer that was chosen."""
         self.is_starved = False
-        """Whether the video has paused because its line does not carry it."""
+        """Whether the viewer is sent stills, or nothing, because its line does not carry the video."""
         self.changed_at = 0.0
         """When the first of the moves was asked for that the viewer waits for."""
 
@@ -103,6 +108,7 @@ class LayerAllocation:
         self._resumes = RtcpBudget(per_second=RESUMES_PER_SECOND, burst=1)
         self._resumed_at = float("-inf")
         """When the budget was last used."""
+        self._stills_requested_at = float("-inf")
 
     def choose(self, viewer: VideoViewer, video: ViewerTrack, choice: LayerChoice, now: float) -> None:
         """Follow a viewer's own choice from the next keyframe on. Raises MediaRefusedError: UNKNOWN_LAYER, or BUSY if
@@ -142,7 +148,7 @@ class LayerAllocation:
 
     def handle_timers(self, viewers: Iterable[VideoViewer], now: float) -> None:
         """Measure the layers, and choose for each viewer. Called every `engine_timer.TICK_SECONDS`."""
-        self._versions = ladder([each for layer in self._layers() for each in _versions_of(layer)])
+        self._versions = ladder([each for layer in self._layers() for each in self._versions_of(layer)])
         self._resumes.renew(now)
         watching = [(viewer, video) for viewer in viewers if (video := viewer.video) is not None]
         top = self._top_version()
@@ -161,6 +167,7 @@ class LayerAllocation:
         self.tracks.end_low_starts(now, measured=measured)
         for video in self._watched.keys() - {video for _, video in watching}:
             del self._watched[video]
+        self._request_stills(now)
         self._limit(watching)
 
     def _layers(self) -> list[Layer]:
@@ -189,6 +196,23 @@ class LayerAllocation:
             and estimate_bps is not None
             and top.bitrate_bps <= max(0, estimate_bps - self.audio_bps) * KEEP_FACTOR
         )
+
+    def _versions_of(self, layer: Layer) -> list[Version]:
+        rates = layer.meter.rates()
+        versions = [
+            Version(
+                key=VersionKey(layer.encoding_id, None if each is rates[-1] else each.max_temporal_id),
+                bitrate_bps=each.bitrate_bps,
+                peak_bps=each.peak_bps,
+                pixels=layer.pixels,
+                frames_per_second=each.frames_per_second,
+            )
+            for each in rates
+        ]
+        if versions and versions[0].bitrate_bps > STILL_BPS and self._has_one_layer():
+            stills = VersionKey(layer.encoding_id, STILLS)
+            versions.insert(0, versions[0]._replace(key=stills, bitrate_bps=STILL_BPS, peak_bps=STILL_BPS))
+        return versions
 
     # One viewer
 
@@ -223,8 +247,8 @@ class LayerAllocation:
         elif chosen is None:
             watched.is_starved = True
             video.pause(now)
-        elif not watched.is_starved or self._may_resume(now):
-            watched.is_starved = False
+        elif chosen.is_of_stills or not watched.is_starved or self._may_resume(now):
+            watched.is_starved = chosen.is_of_stills
             if video.next_track is None:
                 watched.changed_at = now
             video.move_to(self._track_of(chosen, current, video, incoming, now), now)
@@ -296,6 +320,15 @@ class LayerAllocation:
         self._resumed_at = now
         return True
 
+    def _request_stills(self, now: float) -> None:
+        """Request a keyframe for the viewers of stills, if none has come for long."""
+        stills = self.tracks.best.stills
+        if stills is None or not stills.has_viewers():
+            return
+        if now - max(stills.completed_at, self._stills_requested_at) >= STILL_INTERVAL_SECONDS:
+            self._stills_requested_at = now
+            self.tracks.best.request_keyframe(now)
+
     def _has_one_layer(self) -> bool:
         return self.tracks.incoming is not None and len(self.tracks.incoming.plan.encoding_ids) <= 1
 
@@ -321,17 +354,3 @@ class LayerAllocation:
         wanted = round(most * LIMIT_SHARE)
         is_near = self._limit_bps is not None and abs(wanted - self._limit_bps) <= LIMIT_STEP * self._limit_bps
         return self._limit_bps if is_near else wanted
-
-
-def _versions_of(layer: Layer) -> list[Version]:
-    rates = layer.meter.rates()
-    return [
-        Version(
-            key=VersionKey(layer.encoding_id, None if each is rates[-1] else each.max_temporal_id),
-            bitrate_bps=each.bitrate_bps,
-            peak_bps=each.peak_bps,
-            pixels=layer.pixels,
-            frames_per_second=each.frames_per_second,
-        )
-        for each in rates
-    ]

@@ -1,7 +1,7 @@
 """Which version of the video one viewer is sent: the best one that its line carries beside the audio. Sans-I/O, pure.
 
-A version is a simulcast layer, whole or without its upper temporal layers. Versions are ordered by their size first,
-and then by their frames a second, so that frames are given up before size is. The rules:
+A version is a simulcast layer: whole, without its upper temporal layers, or its keyframes alone. Versions are ordered
+by their size first, and then by their frames a second, so that frames are given up before size is. The rules:
 
 * Down at once: when the version that is sent no longer fits the estimate, the best one that fits is next. If not even
   the smallest fits and the line is full, the video pauses: audio needs little, and a full queue would delay it too.
@@ -31,6 +31,9 @@ MIN_FRAMES_PER_SECOND: Final = 7.0
 """Below this a smaller picture is better than fewer frames. It is half of the frame rate of a thumbnail (15), and a
 quarter of the usual one (30)."""
 
+STILLS: Final = -1
+"""In place of a temporal layer: keyframes alone."""
+
 
 class VersionKey(NamedTuple):
     """Names a version."""
@@ -38,7 +41,12 @@ class VersionKey(NamedTuple):
     encoding_id: str | None
     """The layer's; None for the only layer of a publisher without simulcast."""
     max_temporal_id: int | None = None
-    """The uppermost temporal layer that is sent; None for all."""
+    """The uppermost temporal layer that is sent; None for all, STILLS for keyframes alone."""
+
+    @property
+    def is_of_stills(self) -> bool:
+        """Whether the version has keyframes alone."""
+        return self.max_temporal_id == STILLS
 
 
 class Version(NamedTuple):
@@ -116,7 +124,7 @@ class LayerAllocator:
             chosen = _best(versions, available)
         elif position is not None and versions[position].bitrate_bps > available * KEEP_FACTOR:
             chosen = _best(versions[:position], available)
-            if chosen is None and not bandwidth.is_full:
+            if (chosen is None or chosen.key.is_of_stills) and not bandwidth.is_full:
                 # The estimate of a line that carries all that it is sent may be too low, and a pause is seen.
                 return current
             self._note_fall(now)

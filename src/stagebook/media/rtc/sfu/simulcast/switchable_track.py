@@ -15,6 +15,7 @@ from stagebook.media.rtc.rtp.rtp_packet import timestamp_distance
 from stagebook.media.rtc.sfu.down_track import DownTrack
 from stagebook.media.rtc.sfu.sending.send_schedule import SendSchedule
 from stagebook.media.rtc.sfu.sending.sent_packet import NO_SHIFT, SentPacket, Shift
+from stagebook.media.rtc.sfu.simulcast.layer_allocator import STILLS
 from stagebook.media.rtc.sfu.simulcast.picture_layers import PictureLayer
 from stagebook.media.rtc.sfu.source_track import EndedRun, SourceTrack
 
@@ -54,15 +55,16 @@ class _Adoption(NamedTuple):
     on_adopted: OnAdopted
 
     def is_of(self, whole: "SwitchableTrack") -> bool:
-        """Whether a version of the same video sends to the viewer."""
-        return isinstance(self.origin, SwitchableTrack) and self.origin.whole is whole
+        """Whether a version of the same video sends to the viewer, frame by frame."""
+        origin = self.origin
+        return isinstance(origin, SwitchableTrack) and origin.whole is whole and origin.max_temporal_id != STILLS
 
 
 class SwitchableTrack(SourceTrack):
     """A track between which and its siblings viewers move."""
 
     max_temporal_id: int | None = None
-    """The uppermost temporal layer of its frames; None for all."""
+    """The uppermost temporal layer of its frames; None for all, STILLS for keyframes alone."""
 
     def __init__(
         self,
@@ -106,8 +108,8 @@ class SwitchableTrack(SourceTrack):
     def adopt(self, down_track: DownTrack, *, origin: "SwitchableTrack", now: float, on_adopted: OnAdopted) -> None:
         """Send to a down track from the next packet on at which it can start. Until then `origin` sends to it, where it
         has started. `on_adopted` is called then."""
-        self._waiting[down_track] = _Adoption(origin, on_adopted)
-        if origin.whole is not self.whole:
+        adoption = self._waiting[down_track] = _Adoption(origin, on_adopted)
+        if not adoption.is_of(self.whole):
             self.request_keyframe(now)
 
     def resume(self, down_track: DownTrack, end: StreamPosition, *, now: float, on_adopted: OnAdopted) -> None:
@@ -166,10 +168,10 @@ class SwitchableTrack(SourceTrack):
     def _can_start(self, adoption: _Adoption | None, layer: PictureLayer) -> bool:
         if layer.starts_keyframe:
             return True
-        origin = None if adoption is None else adoption.origin
-        if not isinstance(origin, SwitchableTrack) or origin.whole is not self.whole or not layer.starts_frame:
+        if adoption is None or not adoption.is_of(self.whole) or not layer.starts_frame:
             return False
-        if origin.max_temporal_id is None:
+        origin = adoption.origin
+        if not isinstance(origin, SwitchableTrack) or origin.max_temporal_id is None:
             return True
         # The viewer has no frames above its layer, so it may begin with one that does not need any.
         is_below = self.max_temporal_id is not None and self.max_temporal_id < origin.max_temporal_id
