@@ -1,4 +1,7 @@
-"""The flags of the commands that read the book: where it is, which events, and the form of the output."""
+"""The flags of the commands that read the book: where it is, which events, and the form of the output.
+
+The book is in the data folder, or in the database that the settings name.
+"""
 
 import argparse
 import re
@@ -9,10 +12,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from stagebook.api.watch.event_parameters import full_composition_arn, full_stage_arn
+from stagebook.book.book_source import BookSource, DatabaseSource
 from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.cli.exit_codes import CommandFailedError
 from stagebook.cli.setting_flags import add_flag, read_settings
-from stagebook.config.settings import SETTINGS
+from stagebook.config.settings import SETTINGS, Settings
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.history.event_query import (
     ANY_ERROR,
@@ -27,6 +31,9 @@ from stagebook.stage.timestamps import epoch_ms
 
 CACHE_SIZE_KIB = 8_192
 """A command reads most pages once, so a larger cache would only take memory."""
+
+STATEMENT_SECONDS = 60.0
+"""How long a statement in a database may take. Commands read in small steps, and nobody waits behind them."""
 
 _AGO = re.compile(r"([0-9]{1,6})([smhdw])")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -43,18 +50,35 @@ def add_book_flags(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def open_history(arguments: argparse.Namespace) -> Iterator[HistoryFiles]:
-    """Open the book of the data folder for reading, also while a server is running.
+    """Open the book of the settings for reading, also while servers are running.
 
     Raises CommandFailedError if there is none or it cannot be read, also for failures inside the context.
     """
-    path = DataFolder(Path(read_settings(arguments).data)).book_path
-    if not path.exists():
-        raise CommandFailedError(f"there is no book at {path}: name the data folder of the server with --data")
+    source = book_source(read_settings(arguments))
     try:
-        with HistoryFiles(path, cache_size_kib=CACHE_SIZE_KIB) as files:
+        with HistoryFiles(source, cache_size_kib=CACHE_SIZE_KIB, statement_seconds=STATEMENT_SECONDS) as files:
             yield files
     except (BookRefusedError, BookFailedError) as error:
         raise CommandFailedError(str(error)) from error
+
+
+def book_source(settings: Settings) -> BookSource:
+    """Return where the book of the settings is. Raises CommandFailedError if it cannot be there."""
+    if settings.database_url is not None:
+        require_psycopg()
+        return DatabaseSource(url=settings.database_url)
+    path = DataFolder(Path(settings.data)).book_path
+    if not path.exists():
+        raise CommandFailedError(f"there is no book at {path}: name the data folder of the server with --data")
+    return path
+
+
+def require_psycopg() -> None:
+    """Raise CommandFailedError without the driver of PostgreSQL, which is an optional extra."""
+    try:
+        import psycopg  # noqa: F401 - an optional extra
+    except ModuleNotFoundError:
+        raise CommandFailedError("PostgreSQL needs psycopg: run `pip install 'stagebook[postgres]'`") from None
 
 
 def add_time_flags(parser: argparse.ArgumentParser) -> None:

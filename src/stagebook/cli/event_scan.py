@@ -2,11 +2,12 @@
 the log.
 
 The search index belongs to the server, which keeps it up to date. A command uses it if it exists and few events are
-missing in it, and reads the log otherwise, which takes as long as the book is large.
+missing in it, and reads the log otherwise, which takes as long as the book is large. A book in a database is searched
+without an index.
 """
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 
 import msgspec
@@ -21,6 +22,7 @@ from stagebook.history.search.event_search import CATCH_UP_BATCHES, find_page
 from stagebook.stage.errors import ServerBusyError
 
 EVENTS_PER_READ = 1_000
+_ACCOUNTS = "SELECT account_id FROM stage GROUP BY account_id"
 _sequence = attrgetter("sequence")
 
 Advance = Callable[[float], None]
@@ -35,9 +37,9 @@ def find_events(files: HistoryFiles, query: EventQuery, *, advance: Advance = la
     pick = heapq.nsmallest if query.oldest_first else heapq.nlargest
     if query.where.session_id is not None:
         return pick(query.limit, _of_session(files, query.where), key=_sequence)
-    if is_selective(query.where) and files.has_index:
+    if is_selective(query.where) and (files.has_index or not files.can_be_indexed):
         try:
-            return pick(query.limit, _by_index(files, query), key=_sequence)
+            return pick(query.limit, _by_search(files, query), key=_sequence)
         except ServerBusyError:
             pass  # It is being built, or cannot be written.
     found: list[LogEntry] = []
@@ -57,12 +59,10 @@ def is_selective(where: EventFilter) -> bool:
     return where != EventFilter(account_id=where.account_id, since_ms=where.since_ms, until_ms=where.until_ms)
 
 
-def _by_index(files: HistoryFiles, query: EventQuery) -> Iterator[LogEntry]:
+def _by_search(files: HistoryFiles, query: EventQuery) -> Iterator[LogEntry]:
     """Yield the first `query.limit` events of each account that match. Raises ServerBusyError without a full index."""
-    if not files.index.catch_up(maximum_batches=CATCH_UP_BATCHES).is_complete:
-        raise ServerBusyError("the search index is being built")
     given = query.where.account_id
-    for account_id in files.index.accounts() if given is None else [given]:
+    for account_id in _accounts(files) if given is None else [given]:
         where = msgspec.structs.replace(query.where, account_id=account_id)
         limit, position = query.limit, query.after
         while limit > 0:
@@ -71,6 +71,15 @@ def _by_index(files: HistoryFiles, query: EventQuery) -> Iterator[LogEntry]:
             limit, position = limit - len(page.items), page.next_position
             if position is None:
                 break
+
+
+def _accounts(files: HistoryFiles) -> Iterable[str]:
+    """Return the accounts that a search can find. Raises ServerBusyError without a full index."""
+    if not files.can_be_indexed:
+        return [account_id for (account_id,) in files.tables.rows(_ACCOUNTS)]
+    if not files.index.catch_up(maximum_batches=CATCH_UP_BATCHES).is_complete:
+        raise ServerBusyError("the search index is being built")
+    return files.index.accounts()
 
 
 def _pages(files: HistoryFiles, within: ExportRange, *, oldest_first: bool) -> Iterator[tuple[list[LogEntry], int]]:

@@ -12,6 +12,7 @@ from stagebook.book.copying.copied_tables import COPIED_TABLES
 from stagebook.book.copying.copy_ports import ReadableStore, TargetStore
 from stagebook.book.copying.postgres_copy import PostgresSource, PostgresTarget
 from stagebook.book.copying.sqlite_copy import SqliteSource, SqliteTarget
+from stagebook.book.postgres.key_blocks import BLOCK_KEYS
 from stagebook.book.store import BookFailedError, BookRefusedError
 from tests.book.copying.full_book import NoProgress, write_full_book
 from tests.book.copying.large_book import write_large_book
@@ -89,8 +90,8 @@ def test_the_next_keys_are_above_all_copied_ones(source: Path, copied: str) -> N
         ).fetchall()
         ((last_sequence,),) = connection.execute("SELECT last_sequence FROM sequencer").fetchall()
     assert (resource, replica) == (counters.resource_key + 1, counters.replica_key + 1)
-    # Whether blocks are counted from 0 or 1, the first key of each is larger than all keys in use.
-    assert min(stage_block, session_block, composition_block) * 1_000 - 999 > max(
+    # The first key of a block is its number times BLOCK_KEYS.
+    assert min(stage_block, session_block, composition_block) * BLOCK_KEYS > max(
         counters.stage_key, counters.session_key, counters.composition_key
     )
     assert last_sequence == counters.last_sequence

@@ -18,6 +18,7 @@ import psycopg
 from stagebook.book.copying.copied_secrets import SECRET_NAMES
 from stagebook.book.copying.copied_tables import COPIED_TABLES, CopiedTable
 from stagebook.book.copying.copy_ports import CHUNK_ROWS, KeyCounters
+from stagebook.book.postgres.key_blocks import BLOCK_KEYS
 from stagebook.book.postgres.node_run import LEASE_SECONDS
 from stagebook.book.postgres.postgres_connection import PostgresConnection, failure
 from stagebook.book.postgres.postgres_schema import POSTGRES_MIGRATIONS, BookInfo, migrate, require_schema
@@ -37,7 +38,6 @@ _SETTINGS: Final = MappingProxyType(
         "jit": "off",
     }
 )
-_KEYS_PER_BLOCK: Final = 1_000
 _TEXT: Final = 25
 """The object id of type text (pg_type.dat)."""
 
@@ -116,7 +116,7 @@ class _PostgresRows:
         counters = {"last_sequence": self._connection.rows(LAST_SEQUENCE)[0][0]}
         for name, sequence in _BLOCK_KEYS.items():
             block = self._one(_SEQUENCE.format(sequence))
-            counters[name] = max(in_use[name], (block + 1) * _KEYS_PER_BLOCK - 1 if block else 0)
+            counters[name] = max(in_use[name], (block + 1) * BLOCK_KEYS - 1 if block else 0)
         for name, table in _IDENTITIES.items():
             counters[name] = self._one(_SEQUENCE.format(self._identity(table, name)))
         return KeyCounters(**counters)
@@ -225,7 +225,7 @@ class PostgresTarget(_PostgresRows):
         self._connection.execute(_SET_SEQUENCER, values)
         for name, sequence in _BLOCK_KEYS.items():
             # The whole block of the largest key counts as given out.
-            self._raise_sequence(sequence, values[name] // _KEYS_PER_BLOCK + 1)
+            self._raise_sequence(sequence, values[name] // BLOCK_KEYS + 1)
         for name, table in _IDENTITIES.items():
             self._raise_sequence(self._identity(table, name), values[name])
         self._connection.execute(_FENCE_RUNS)

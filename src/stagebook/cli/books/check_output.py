@@ -81,7 +81,13 @@ class JsonOutput:
 
 def check_data_folder(arguments: argparse.Namespace) -> int:
     """Check the book of a data folder; return the exit code."""
-    folder = DataFolder(Path(read_settings(arguments).data))
+    settings = read_settings(arguments)
+    if settings.book == "postgres":
+        raise CommandFailedError(
+            "the book of a data folder can be checked: leave book and database_url out of the settings, or copy this"
+            " one with `stagebook book copy --from postgres: --while-running --to NEW-FOLDER` and check that folder"
+        )
+    folder = DataFolder(Path(settings.data))
     if not folder.book_path.exists():
         raise CommandFailedError(
             f"there is no book at {folder.book_path}: name the data folder of the server with --data"

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from stagebook.book.copying.copied_secrets import BookSecrets
 from stagebook.book.copying.copy_ports import SourceStore, TargetStore
 from stagebook.book.copying.sqlite_copy import SqliteSource, SqliteTarget
+from stagebook.cli.event_flags import require_psycopg
 from stagebook.cli.exit_codes import CommandFailedError
 from stagebook.cli.setting_flags import read_settings
 from stagebook.data_folder.secret_files import SecretFiles
@@ -73,14 +74,14 @@ class PostgresPlace:
 
     def open_source(self, *, while_running: bool) -> tuple[SourceStore, BookSecrets]:
         """Open the book for reading."""
-        from stagebook.book.copying.postgres_copy import PostgresSource  # an optional extra; see _require_psycopg
+        from stagebook.book.copying.postgres_copy import PostgresSource  # an optional extra; see require_psycopg
 
         source = PostgresSource(self._url, while_running=while_running)
         return source, source
 
     def open_target(self, *, is_for_tests: bool) -> tuple[TargetStore, BookSecrets]:
         """Begin a copy to the database."""
-        from stagebook.book.copying.postgres_copy import PostgresTarget  # an optional extra; see _require_psycopg
+        from stagebook.book.copying.postgres_copy import PostgresTarget  # an optional extra; see require_psycopg
 
         if is_for_tests:
             raise CommandFailedError(
@@ -98,7 +99,7 @@ def parse_place(text: str, arguments: argparse.Namespace) -> CopyPlace:
         url = text.removeprefix(_POSTGRES) or _configured_url(arguments)
     else:
         return SqlitePlace(text.removeprefix(_SQLITE))
-    _require_psycopg()
+    require_psycopg()
     return PostgresPlace(url)
 
 
@@ -107,10 +108,3 @@ def _configured_url(arguments: argparse.Namespace) -> str:
     if url is None:
         raise CommandFailedError('`postgres:` alone needs book = "postgres" and database_url in the settings')
     return url
-
-
-def _require_psycopg() -> None:
-    try:
-        import psycopg  # noqa: F401 - an optional extra
-    except ModuleNotFoundError:
-        raise CommandFailedError("PostgreSQL needs psycopg: run `pip install 'stagebook[postgres]'`") from None

@@ -37,7 +37,14 @@ def import_events(arguments: argparse.Namespace) -> int:
     session = None
     if arguments.stage_arn is not None:
         session = NamedSession(stage_arn=arguments.stage_arn, session_id=arguments.session_id or "")
-    folder = DataFolder(Path(read_settings(arguments).data))
+    settings = read_settings(arguments)
+    if settings.book == "postgres":
+        raise CommandFailedError(
+            "events are imported into the book of a data folder: leave book and database_url out of the settings,"
+            " import with --data NEW-FOLDER, then move the book: `stagebook book copy --from NEW-FOLDER --to"
+            " postgresql://...`"
+        )
+    folder = DataFolder(Path(settings.data))
     try:
         with ExitStack() as stack:
             files = ImportFiles([_open(name, stack) for name in arguments.files], session)
