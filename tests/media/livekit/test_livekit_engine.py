@@ -323,8 +323,8 @@ async def test_statistics_are_empty() -> None:
 def is_empty(one: Running) -> bool:
     """Whether nothing is left, here and in LiveKit."""
     engine = one.engine
-    here = (len(engine.rooms), engine.rooms.rooms(), engine.rooms._held, engine._open.pop_all(), engine._exchanges)
-    return not any(here) and not one.fake.participants and not engine._tasks._tasks
+    here = (len(engine.rooms), engine.rooms.rooms(), engine.rooms._held, engine._open.pop_all())
+    return not any(here) and not engine._offers.in_progress and not one.fake.participants and not engine._tasks._tasks
 
 
 async def test_a_publisher_that_gives_up_leaves_nothing() -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from stagebook.media.livekit.livekit_access import LiveKitAccess
 from stagebook.media.livekit.livekit_http import LiveKitAnswer, LiveKitCallError, call_livekit, livekit_client
+from stagebook.media.livekit.offers.whip_client import WhipClient
 from stagebook.media.livekit.room_service import RoomService, RoomServiceError
-from stagebook.media.livekit.whip_client import WhipClient
 from stagebook.media.port import MediaRefusedError, RefusalReason
 from tests.media.livekit.fake_livekit import KEY
 

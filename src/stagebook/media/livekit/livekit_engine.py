@@ -8,16 +8,14 @@ and polls.
 The engine has the requests of `EnginePool`; `media_router` joins it with the ingest processes.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-import msgspec
 import structlog
 
-from stagebook.media.codecs.codec_names import Codec, MediaKind
-from stagebook.media.connection_statistics import ConnectionRole, ConnectionStatistics
+from stagebook.media.codecs.codec_names import MediaKind
+from stagebook.media.connection_statistics import ConnectionStatistics
 from stagebook.media.livekit.facts.livekit_polls import MAX_CALLS_AT_ONCE
 from stagebook.media.livekit.facts.room_connections import RoomConnection
 from stagebook.media.livekit.livekit_access import LiveKitAccess
@@ -26,8 +24,10 @@ from stagebook.media.livekit.livekit_probe import probe
 from stagebook.media.livekit.livekit_rooms import LiveKitRooms
 from stagebook.media.livekit.livekit_sdp import publisher_answer
 from stagebook.media.livekit.livekit_settings import LiveKitSettings
-from stagebook.media.livekit.peer_opening import OpenConnection, OpenConnections, PeerOpening
-from stagebook.media.livekit.room_service import RoomService, RoomServiceError
+from stagebook.media.livekit.offers.offer_exchanges import MAX_EXCHANGES, OfferExchanges
+from stagebook.media.livekit.offers.peer_opening import OpenConnection, OpenConnections, PeerOpening
+from stagebook.media.livekit.offers.published_format import has_layers, published_format, sent_kinds
+from stagebook.media.livekit.room_service import RoomService
 from stagebook.media.livekit.room_tasks import MAX_ENDS_AT_ONCE, RoomTasks
 from stagebook.media.livekit.signalling.layer_settings import layer_messages, video_layers
 from stagebook.media.livekit.signalling.signalling_peer import SignallingPeer
@@ -44,15 +44,12 @@ from stagebook.media.port import (
     RefusalReason,
     VideoLayers,
 )
-from stagebook.media.rtc.sdp.media_plan import PublisherPlan, SourceFormat
 from stagebook.media.rtc.sdp.negotiation import negotiate_publisher, negotiate_viewer
 from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from stagebook.media.rtc.sdp.trickle_fragment import parse_fragment
 
 EMPTY_ROOM_SECONDS: Final = 30
 """LiveKit deletes a room after this time without participants."""
-MAX_EXCHANGES: Final = 256
-"""Offers that are in progress at LiveKit at the same time."""
 _ROOM_PREFIX: Final = "sb."
 
 _log = structlog.get_logger(__name__)
@@ -89,7 +86,6 @@ class LiveKitEngine:
         self._on_fact: Callable[[MediaFact], None] = lambda _fact: None
         self._feeds: ForwardedEncoders | None = None
         self._open = OpenConnections()
-        self._exchanges = 0
         self.version = ""
         """LiveKit's version, known from `start` on."""
         self.service = RoomService(self._client, url=settings.url, access=self.access)
@@ -97,6 +93,13 @@ class LiveKitEngine:
         self.rooms = LiveKitRooms(report=self._report, remove=self._remove)
         self._tasks = RoomTasks(RoomService(self._end_client, url=settings.url, access=self.access))
         self._peers = PeerOpening(self._client, url=settings.url, access=self.access, rooms=self.rooms)
+        self._offers = OfferExchanges(
+            rooms=self.rooms,
+            open_connections=self._open,
+            tasks=self._tasks,
+            make_room=lambda room: self.create_room(room, empty_timeout_seconds=EMPTY_ROOM_SECONDS),
+            max_connections=settings.max_connections,
+        )
 
     # Lifecycle
 
@@ -146,10 +149,10 @@ class LiveKitEngine:
     async def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
         """As MediaEngine.publish."""
         plan = negotiate_publisher(parse_description(offer), video_codecs=self._settings.video_codecs)
-        self._check_room()
+        self._offers.require_capacity()
         connection = self.rooms.open_publisher(connection_id, source_id, now=self._clock())
         opened = self._peers.publisher(connection, offer, plan)
-        answer = await self._answered(connection, opened)
+        answer = await self._offers.answer(connection, opened)
         return Answer(
             sdp=publisher_answer(answer, plan, bitrate_bps=self._settings.max_bitrate_bps),
             ice_session=opened.peer.ice_session,
@@ -167,18 +170,18 @@ class LiveKitEngine:
     ) -> Answer:
         """As MediaEngine.subscribe. LiveKit chooses the layer that a viewer starts with."""
         description = parse_description(offer)
-        self._check_room()
+        self._offers.require_capacity()
         publisher = self.rooms.publisher_of(source_id)
         if publisher is None:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_SOURCE, detail="there is no such source")
-        source = self._format(publisher)
+        published = self._open.get(publisher.connection_id)
+        source = published_format(publisher, published, video_codecs=self._settings.video_codecs)
         plan = negotiate_viewer(description, source=source)
         connection = self.rooms.open_viewer(connection_id, source_id, now=self._clock())
         assert connection is not None, "its publisher was found"  # noqa: S101
-        sends = [kind for kind, sent in _sent_kinds(source).items() if sent]
-        opened = self._peers.viewer(connection, offer, description, plan, sends=sends)
-        answer = await self._answered(connection, opened)
-        return Answer(sdp=answer, ice_session=opened.peer.ice_session, has_layers=self._has_layers(publisher))
+        opened = self._peers.viewer(connection, offer, description, plan, sends=sent_kinds(source))
+        answer = await self._offers.answer(connection, opened)
+        return Answer(sdp=answer, ice_session=opened.peer.ice_session, has_layers=has_layers(published))
 
     async def open_feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket:
         """As EnginePool.open_feed."""
@@ -242,76 +245,11 @@ class LiveKitEngine:
 
     # Parts
 
-    async def _answered(self, connection: RoomConnection, opened: OpenConnection) -> str:
-        """Return LiveKit's answer to an offer. Without one, the connection is forgotten. Raises MediaRefusedError."""
-        self._open.put(connection.connection_id, opened)
-        self._exchanges += 1
-        try:
-            if connection.role is ConnectionRole.PUBLISHER:
-                await self._make_room(connection.room)
-            answer = await opened.peer.open()
-            if self._open.get(connection.connection_id) is not opened:
-                raise MediaRefusedError(reason=RefusalReason.UNKNOWN_SOURCE, detail="the source has ended")
-        except BaseException:
-            # It may have been closed before its websocket was open.
-            self._open.pop(connection.connection_id)
-            self._forget(connection, opened)
-            raise
-        finally:
-            self._exchanges -= 1
-        # The caller knows the connection when it has the answer.
-        asyncio.get_running_loop().call_soon(self.rooms.note_answered, connection.connection_id)
-        return answer
-
-    def _forget(self, connection: RoomConnection, opened: OpenConnection) -> None:
-        """Forget a connection whose offer has no answer, also at LiveKit, with its room if nobody else needs that."""
-        self.rooms.close(connection.connection_id)
-        self._tasks.remove_participant(connection.room, connection.connection_id, after=opened.peer.close)
-        if not self.rooms.is_open(connection.source_id):
-            self._tasks.delete_room(
-                connection.room, after=opened.peer.close, unless=lambda: self.rooms.is_open(connection.source_id)
-            )
-
     async def create_room(self, name: str, *, empty_timeout_seconds: int) -> None:
         """Make a room that is this server's. Raises RoomServiceError."""
         await self.service.create_room(
             name, empty_timeout_seconds=empty_timeout_seconds, metadata=self._settings.server_id
         )
-
-    async def _make_room(self, room: str) -> None:
-        try:
-            await self.create_room(room, empty_timeout_seconds=EMPTY_ROOM_SECONDS)
-        except RoomServiceError as error:
-            # Without its Redis LiveKit answers by an error. It makes rooms again some seconds later.
-            reason = RefusalReason.BUSY if error.is_answered else RefusalReason.ENGINE_LOST
-            raise MediaRefusedError(reason=reason, detail=str(error)) from error
-
-    def _check_room(self) -> None:
-        """Raise MediaRefusedError (BUSY) if there are too many connections or exchanges."""
-        if len(self.rooms) >= self._settings.max_connections:
-            raise MediaRefusedError(reason=RefusalReason.BUSY, detail="the server has too many connections")
-        if self._exchanges >= MAX_EXCHANGES:
-            raise MediaRefusedError(reason=RefusalReason.BUSY, detail="too many offers are in progress at LiveKit")
-
-    def _format(self, publisher: RoomConnection) -> SourceFormat:
-        """Return the format of a publisher's media: by its offer, and by the tracks that LiveKit has reported."""
-        opened = self._open.get(publisher.connection_id)
-        expected = SourceFormat.expected(self._settings.video_codecs[0])
-        if opened is not None and isinstance(opened.plan, PublisherPlan):
-            known = expected.fed_by(opened.plan)
-        else:
-            # A publisher of encoders: the uplink sends audio and video, always with these codecs.
-            known = msgspec.structs.replace(SourceFormat.expected(Codec.H264), has_video=True, audio_codec=Codec.OPUS)
-        codec = None if publisher.tracks is None else publisher.tracks.video_codec
-        if codec is None or codec == known.video_codec or codec not in tuple(Codec):
-            return known
-        video = SourceFormat.expected(Codec(codec))
-        return msgspec.structs.replace(known, video_codec=video.video_codec, video_parameters=video.video_parameters)
-
-    def _has_layers(self, publisher: RoomConnection) -> bool:
-        opened = self._open.get(publisher.connection_id)
-        video = None if opened is None else opened.plan.video
-        return video is not None and len(video.rids) > 1
 
     def _find(self, connection_id: str) -> OpenConnection:
         """Return an open connection. Raises MediaRefusedError (UNKNOWN_CONNECTION)."""
@@ -343,7 +281,3 @@ class LiveKitEngine:
         """Remove a participant from LiveKit, in the background."""
         self._drop(connection.connection_id)
         self._tasks.remove_participant(connection.room, connection.connection_id)
-
-
-def _sent_kinds(source: SourceFormat) -> dict[MediaKind, bool]:
-    return {MediaKind.AUDIO: source.audio_codec is not None, MediaKind.VIDEO: source.has_video}

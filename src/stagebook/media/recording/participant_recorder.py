@@ -27,20 +27,13 @@ from stagebook.media.recording.hls.encoded_media import EncodedPicture, EncodedS
 from stagebook.media.recording.hls.hls_writer import HlsWriter
 from stagebook.media.recording.object_writer import ObjectWriter
 from stagebook.media.recording.opus_to_aac import OpusToAac
-from stagebook.media.recording.recording_journal import RecordingBegan, RecordingClosed, encode_record
-from stagebook.media.recording.recording_metadata import (
-    JSON_TYPE,
-    PARTICIPANT_RENDITION,
-    RecordingStatus,
-    describe_participant,
-    metadata_document,
-    metadata_name,
-)
+from stagebook.media.recording.recording_documents import RecordingDocuments
+from stagebook.media.recording.recording_metadata import PARTICIPANT_RENDITION, RecordingStatus
 from stagebook.media.recording.recording_port import RecordingRequest
 from stagebook.media.recording.recording_timeline import RecordingTimeline
 from stagebook.media.recording.stream_opening import StreamOpening
 from stagebook.media.recording.stream_rate_limit import StreamRateLimit
-from stagebook.media.recording.thumbnail_writer import ThumbnailMaker, ThumbnailWriter
+from stagebook.media.recording.thumbnails.thumbnail_writer import ThumbnailMaker, ThumbnailWriter
 from stagebook.media.tap.tapped_frame import TappedFrame
 
 UNSUPPORTED_CODEC: Final = "Video codec not supported for recording"
@@ -84,9 +77,8 @@ class ParticipantRecorder:
         """`journal` appends bytes to a file of the recording, which must be in the file when it returns; it is read by
         `recover_recording`. `now_ms` returns the wall-clock time in milliseconds since the epoch."""
         self._request = request
-        self._description = describe_participant(request)
         self._objects = objects
-        self._journal = journal
+        self._documents = RecordingDocuments(request, objects=objects, journal=journal)
         self._keyframe_requester = request_keyframe
         self._requested_ms = 0
         self._now_ms = now_ms
@@ -118,7 +110,6 @@ class ParticipantRecorder:
         """When the stream began."""
         self._end_us = 0
         """Where the newest part that has ended ends."""
-        self._has_begun = False
         self._is_closed = False
         self._duration_ms = 0
         self._ended_ms = 0
@@ -126,7 +117,7 @@ class ParticipantRecorder:
     @property
     def is_recording(self) -> bool:
         """Whether media was written. It stays true at the end."""
-        return self._has_begun
+        return self._documents.has_begun
 
     def receive(self, frame: TappedFrame) -> None:
         """Take the next frame. Frames after the end are ignored.
@@ -212,7 +203,7 @@ class ParticipantRecorder:
     def fail(self, message: str) -> int:
         """Complete the recording as far as it got, with the metadata of a failure. Returns its duration in
         milliseconds."""
-        if self._has_begun:
+        if self._documents.has_begun:
             return self._complete(RecordingStatus.ENDED_WITH_FAILURE, message)
         self._opening = None
         return self._complete(RecordingStatus.START_FAILED, message)
@@ -220,7 +211,7 @@ class ParticipantRecorder:
     def fail_upload(self, message: str) -> None:
         """The recording has ended, and its store does not have it: other metadata say so in place of those of the
         end."""
-        if self._has_begun and self._is_closed:
+        if self._documents.has_begun and self._is_closed:
             self._put_end(RecordingStatus.ENDED_WITH_FAILURE, message)
 
     def _complete(self, status: RecordingStatus, message: str | None) -> int:
@@ -228,7 +219,7 @@ class ParticipantRecorder:
             return self._duration_ms
         self.end_part()
         self._is_closed = True
-        if not self._has_begun and status is RecordingStatus.ENDED:
+        if not self._documents.has_begun and status is RecordingStatus.ENDED:
             return 0
         if self._thumbnails is not None:
             self._thumbnails.finish()
@@ -238,20 +229,12 @@ class ParticipantRecorder:
         return self._duration_ms
 
     def _put_end(self, status: RecordingStatus, message: str | None) -> None:
-        """Write down how the recording has ended, and put the metadata that say it."""
-        ended_ms = self._ended_ms
-        if self._has_begun:
-            self._journal(encode_record(RecordingClosed(status=status, ended_ms=ended_ms, message=message)))
-        document = metadata_document(
-            self._description, status, ended_ms=ended_ms, duration_ms=self._duration_ms, message=message
-        )
-        self._objects.put(metadata_name(status), document, JSON_TYPE)
+        self._documents.end(status, message, ended_ms=self._ended_ms, duration_ms=self._duration_ms)
 
     def _begin_stream(self, opening: StreamOpening) -> None:
         """Begin the first stream of a part with the frames that were kept."""
         self._opening = None
-        if not self._has_begun:
-            self._begin()
+        self._documents.begin()
         distance_us = self._timeline.start_part_at(opening.start_us)
         start_us = opening.start_us - distance_us
         self._is_streaming = True
@@ -261,16 +244,6 @@ class ParticipantRecorder:
         self._start_stream(start_us)
         for placed in opening.frames:
             self._record(placed.frame, placed.time_us - distance_us, is_first=True)
-
-    def _begin(self) -> None:
-        """Write down what the recording is, before anything of it."""
-        self._has_begun = True
-        began = RecordingBegan(
-            description=self._description, segment_seconds=self._request.segment_seconds, request=self._request
-        )
-        self._journal(encode_record(began))
-        document = metadata_document(self._description, RecordingStatus.STARTED)
-        self._objects.put(metadata_name(RecordingStatus.STARTED), document, JSON_TYPE)
 
     def _start_stream(self, start_us: int) -> None:
         self._is_other_publication = False

@@ -23,8 +23,8 @@ from stagebook.media.rtc.engine import engine_messages
 from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.sdp.negotiation import negotiate_publisher
 from stagebook.media.rtc.sdp.sdp_parser import parse_description
-from stagebook.media.rtc.sfu.engine_statistics import NO_STATISTICS
 from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
+from stagebook.media.rtc.sfu.statistics.engine_statistics import NO_STATISTICS
 from stagebook.media.worker import worker_messages
 from stagebook.media.worker.framing import BrokenStreamError
 from stagebook.media.worker.worker_messages import MAX_CONTROL_BYTES

@@ -31,8 +31,8 @@ from stagebook.media.port import (
 from stagebook.media.rtc.engine import engine_messages, engine_process
 from stagebook.media.rtc.engine.engine_process import serve
 from stagebook.media.rtc.engine_settings import EngineSettings
-from stagebook.media.rtc.sfu.engine_statistics import NO_STATISTICS, EngineStatistics
 from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
+from stagebook.media.rtc.sfu.statistics.engine_statistics import NO_STATISTICS, EngineStatistics
 from stagebook.media.rtc.transport.tcp_connections import TcpSockets
 from stagebook.media.worker import worker_messages
 

@@ -3,7 +3,7 @@
 from stagebook.media.rtc.ice.udp_socket import Address
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket, parse_rtp
 from stagebook.media.rtc.sfu.down_track import DownTrack
-from stagebook.media.rtc.sfu.engine_statistics import MediaCounters
+from stagebook.media.rtc.sfu.statistics.engine_statistics import MediaCounters
 from stagebook.media.rtc.srtp.srtp_session import (
     AEAD_AES_128_GCM,
     SrtpKeys,

@@ -7,9 +7,9 @@ from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.rtp.red_payload import MAX_REPEATED_FRAMES
 from stagebook.media.rtc.sdp.header_extensions import HeaderExtensions
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan, RemoteTransport, TrackPlan
-from stagebook.media.rtc.sfu.engine_statistics import MediaCounters
 from stagebook.media.rtc.sfu.published_source import PublishedSource
 from stagebook.media.rtc.sfu.publisher import Publisher
+from stagebook.media.rtc.sfu.statistics.engine_statistics import MediaCounters
 from tests.media.rtc.operation_count import count_operations
 from tests.media.rtc.packets import one_byte_extension, red, rtp
 

@@ -8,10 +8,10 @@ from stagebook.media.rtc.rtp.rtcp import SenderReport
 from stagebook.media.rtc.rtp.rtcp_writer import write_fir, write_nack, write_pli, write_sender_report
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
 from stagebook.media.rtc.sfu.down_track import DownTrack
-from stagebook.media.rtc.sfu.engine_statistics import MediaCounters
 from stagebook.media.rtc.sfu.publisher import MAX_SENDER_REPORTS_AT_ONCE
 from stagebook.media.rtc.sfu.repair.viewer_repair import MAX_RESENDS_AT_ONCE
 from stagebook.media.rtc.sfu.source_track import SourceTrack
+from stagebook.media.rtc.sfu.statistics.engine_statistics import MediaCounters
 from stagebook.media.rtc.sfu.viewer import MAX_KEYFRAME_REQUESTS_AT_ONCE, Viewer
 from stagebook.media.rtc.sfu.viewer_track import ViewerTrack
 from tests.media.rtc.packets import one_byte_extension, rtp, vp8_delta, vp8_keyframe

@@ -36,7 +36,7 @@ from stagebook.media.recording.recording_metadata import (
     metadata_name,
 )
 from stagebook.media.recording.recording_recovery import CRASH_MESSAGE
-from stagebook.media.recording.thumbnail_writer import ThumbnailMaker, ThumbnailWriter
+from stagebook.media.recording.thumbnails.thumbnail_writer import ThumbnailMaker, ThumbnailWriter
 from stagebook.storage.object_store import StorageError, StorageFault
 
 CHECK_SECONDS: Final = 30.0

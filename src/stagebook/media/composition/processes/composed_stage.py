@@ -44,7 +44,7 @@ from stagebook.media.composition.processes.composition_leftovers import bounded_
 from stagebook.media.composition.processes.composition_messages import SPOOLS_NAME, ComposingSetup
 from stagebook.media.composition.program.composed_program import ComposedProgram
 from stagebook.media.media_bus import FeedTicket
-from stagebook.media.recording.thumbnail_thread import ThumbnailThread
+from stagebook.media.recording.thumbnails.thumbnail_thread import ThumbnailThread
 from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
 from stagebook.media.tap.layer_follower import PictureLimit
 from stagebook.media.tap.tap_receiver import TapReceiver

@@ -28,9 +28,9 @@ from stagebook.media.port import Connected, MediaFact
 from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.sfu.encoder.encoder_feeds import EncoderFeeds
 from stagebook.media.rtc.sfu.encoder.media_bus_server import SendReply
-from stagebook.media.rtc.sfu.engine_statistics import MediaCounters
 from stagebook.media.rtc.sfu.media_source import MediaSource
 from stagebook.media.rtc.sfu.source_factory import SourceFactory
+from stagebook.media.rtc.sfu.statistics.engine_statistics import MediaCounters
 
 _SECOND: Final = 1.0
 

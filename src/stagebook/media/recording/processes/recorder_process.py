@@ -44,7 +44,7 @@ from stagebook.media.recording.recording_port import (
     RecordingFailed,
     RecordingRequest,
 )
-from stagebook.media.recording.thumbnail_thread import ThumbnailThread
+from stagebook.media.recording.thumbnails.thumbnail_thread import ThumbnailThread
 from stagebook.media.tap.tap_receiver import TapReceiver
 from stagebook.media.tap.tapped_frame import TappedFrame
 from stagebook.media.worker.framing import BrokenStreamError

@@ -26,7 +26,7 @@ from stagebook.media.recording.recording_port import (
     RecordingStarted,
 )
 from stagebook.media.recording.recording_recovery import CRASH_MESSAGE
-from stagebook.media.recording.thumbnail_writer import ThumbnailMaker
+from stagebook.media.recording.thumbnails.thumbnail_writer import ThumbnailMaker
 from stagebook.media.tap.tapped_frame import TappedFrame
 from stagebook.storage.object_store import StorageError, StorageFault
 from stagebook.storage.spool.upload import LASTING_FAULTS, Upload

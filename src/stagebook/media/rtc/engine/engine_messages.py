@@ -36,8 +36,8 @@ from stagebook.media.connection_statistics import ConnectionStatistics
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import Answer, InitialLayer, LayerChoice, PatchAnswer, VideoLayers
 from stagebook.media.rtc.engine_settings import EngineSettings
-from stagebook.media.rtc.sfu.engine_statistics import EngineStatistics
 from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
+from stagebook.media.rtc.sfu.statistics.engine_statistics import EngineStatistics
 from stagebook.media.worker.framing import MessageReader
 from stagebook.media.worker.worker_messages import (
     MAX_CONTROL_BYTES,

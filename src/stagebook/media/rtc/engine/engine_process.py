@@ -57,9 +57,9 @@ from stagebook.media.rtc.engine.engine_messages import (
     receive_command,
 )
 from stagebook.media.rtc.engine_settings import EngineSettings
-from stagebook.media.rtc.sfu.engine_statistics import EngineStatistics
 from stagebook.media.rtc.sfu.forwarder import Forwarder
 from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
+from stagebook.media.rtc.sfu.statistics.engine_statistics import EngineStatistics
 from stagebook.media.rtc.transport.tcp_connections import TcpSockets
 from stagebook.media.rtc.transport.tcp_handover import TcpHandover
 from stagebook.media.worker.worker_main import ReportWriter, run_worker, worker_main

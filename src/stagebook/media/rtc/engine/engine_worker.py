@@ -15,7 +15,7 @@ from stagebook.media.rtc.engine.engine_messages import (
     receive_report,
 )
 from stagebook.media.rtc.engine_settings import EngineSettings
-from stagebook.media.rtc.sfu.engine_statistics import NO_STATISTICS, EngineStatistics
+from stagebook.media.rtc.sfu.statistics.engine_statistics import NO_STATISTICS, EngineStatistics
 from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.media.worker.worker_messages import Report, Request
 from stagebook.media.worker.worker_process import WorkerProcess

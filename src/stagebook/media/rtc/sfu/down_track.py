@@ -5,7 +5,7 @@ from typing import Protocol
 
 from stagebook.media.rtc.ice.udp_socket import Address, Path
 from stagebook.media.rtc.rtp.rtp_packet import HEADER_SIZE_BYTES
-from stagebook.media.rtc.sfu.engine_statistics import MediaCounters
+from stagebook.media.rtc.sfu.statistics.engine_statistics import MediaCounters
 from stagebook.media.rtc.srtp.srtp_session import MAX_PACKET_SIZE_BYTES, TRAILER_SIZE_BYTES, OutboundSrtp
 
 TRANSPORT_EXTENSION_SIZE_BYTES = 8

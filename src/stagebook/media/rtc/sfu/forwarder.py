@@ -1,15 +1,7 @@
 """The forwarder of one engine process: it carries out the commands of `media.port.MediaEngine` for WebRTC.
 
 A source is made by the first `publish` (or by the first feed of an encoder) and exists until `end_source`. Several
-publishers of a source may be open at once, because a client that lost its network publishes again before the server has
-noticed the loss. The newest connected one feeds the source:
-
-* A publisher takes the source over when it connects, not when its offer is answered. Until then the current publisher
-  continues. If the new one does not connect, it is closed and nothing else happens.
-* When a publisher takes over, all publishers that were opened before it are closed, connected or not. They are reported
-  as Closed with REPLACED, after Connected of the newer one.
-* Viewers stay, unless the video codec changes: then they are closed, with SOURCE_CHANGED. It may also change with the
-  first video packet of a publisher: the answer accepts several codecs, and only the packet shows which one is sent.
+publishers of a source may be open at once; `source_takeover` decides which one feeds it.
 """
 
 import asyncio
@@ -20,9 +12,6 @@ from stagebook.media.connection_statistics import ConnectionStatistics
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import (
     Answer,
-    CloseCause,
-    Closed,
-    Connected,
     InitialLayer,
     LayerChoice,
     MediaFact,
@@ -36,23 +25,22 @@ from stagebook.media.rtc.sdp.negotiation import negotiate_publisher, negotiate_v
 from stagebook.media.rtc.sdp.sdp_answer import write_publisher_answer, write_viewer_answer
 from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from stagebook.media.rtc.sdp.trickle_fragment import parse_fragment
-from stagebook.media.rtc.sfu.connection_table import ConnectionTable, TableEntry
+from stagebook.media.rtc.sfu.connection_table import TableEntry
 from stagebook.media.rtc.sfu.encoder.encoder_feeds import EncoderFeeds
-from stagebook.media.rtc.sfu.engine_statistics import EngineStatistics, MediaCounters
 from stagebook.media.rtc.sfu.fault_isolation import FaultIsolation
 from stagebook.media.rtc.sfu.ice_fragment_answer import answer_fragment
 from stagebook.media.rtc.sfu.media_source import MediaSource
 from stagebook.media.rtc.sfu.published_source import PublishedSource
-from stagebook.media.rtc.sfu.publisher import Publisher
 from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
 from stagebook.media.rtc.sfu.relay.relay_senders import RelaySenders
 from stagebook.media.rtc.sfu.relay.relayed_sources import RelayedSources
 from stagebook.media.rtc.sfu.sending.send_schedule import SendSchedule
 from stagebook.media.rtc.sfu.source_factory import SourceFactory
+from stagebook.media.rtc.sfu.source_takeover import SourceTakeover
 from stagebook.media.rtc.sfu.statistics.connection_readings import ConnectionReadings
+from stagebook.media.rtc.sfu.statistics.engine_statistics import EngineStatistics, MediaCounters
 from stagebook.media.rtc.sfu.timer.engine_timer import EngineTimer
 from stagebook.media.rtc.sfu.viewer import Viewer, make_viewer
-from stagebook.media.rtc.transport.peer_connection import PeerConnection
 from stagebook.media.rtc.transport.shared_transport import SharedTransport
 from stagebook.media.rtc.transport.tcp_connections import TcpSockets
 
@@ -91,51 +79,61 @@ class Forwarder:
             tcp=tcp,
         )
         self._counters = MediaCounters()
-        self._connections = ConnectionTable(self._transport, settings, listener=self)
+        self._takeover = SourceTakeover(self._transport, settings, on_fact=on_fact)
+        self._connections = self._takeover.connections
         self._readings = ConnectionReadings(self._connections)
         self._sources: dict[str, MediaSource] = {}
         self._isolation = FaultIsolation(clock=clock)
-        self._schedule = SendSchedule(
-            call_later=lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call),
-            clock=clock,
-            isolation=self._isolation,
-        )
+        self._schedule = SendSchedule(call_later=_call_later, clock=clock, isolation=self._isolation)
         self._factory = SourceFactory(
-            settings, wall_clock=wall_clock, randomness=randomness, on_codec_changed=self._feed, schedule=self._schedule
-        )
-        self._feeds = EncoderFeeds(
-            self._sources,
-            on_fact=on_fact,
-            clock=clock,
+            settings,
             wall_clock=wall_clock,
             randomness=randomness,
-            call_later=lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call),
-            ticket_seconds=settings.feed_ticket_seconds,
-            counters=self._counters,
-            factory=self._factory,
-            on_publisher=self._feed,
+            on_codec_changed=self._takeover.feed,
             schedule=self._schedule,
         )
+        self._feeds = self._make_feeds()
         self._relay_senders = RelaySenders(clock=clock)
-        self._relayed = RelayedSources(
+        self._relayed = self._make_relayed_sources()
+        self._timer = self._make_timer()
+
+    def _make_feeds(self) -> EncoderFeeds:
+        return EncoderFeeds(
+            self._sources,
+            on_fact=self._on_fact,
+            clock=self._clock,
+            wall_clock=self._wall_clock,
+            randomness=self._randomness,
+            call_later=_call_later,
+            ticket_seconds=self._settings.feed_ticket_seconds,
+            counters=self._counters,
+            factory=self._factory,
+            on_publisher=self._takeover.feed,
+            schedule=self._schedule,
+        )
+
+    def _make_relayed_sources(self) -> RelayedSources:
+        return RelayedSources(
             self._sources,
             factory=self._factory,
             feeds=self._feeds,
-            on_publisher=self._feed,
-            on_lost=self._lose_source,
-            clock=clock,
-            randomness=randomness,
+            on_publisher=self._takeover.feed,
+            on_lost=self._takeover.lose_source,
+            clock=self._clock,
+            randomness=self._randomness,
             isolation=self._isolation,
         )
-        self._timer = EngineTimer(
+
+    def _make_timer(self) -> EngineTimer:
+        return EngineTimer(
             sources=self._sources,
             connections=self._connections,
             transport=self._transport,
             feeds=self._feeds,
             relayed=self._relayed,
             isolation=self._isolation,
-            on_fact=on_fact,
-            clock=clock,
+            on_fact=self._on_fact,
+            clock=self._clock,
         )
 
     async def start(self) -> None:
@@ -350,50 +348,11 @@ class Forwarder:
         if source is not None and (feed is not None or feed_id is None):
             self._relay_senders.start(source, ticket, is_tap=is_tap, feed=feed)
 
-    def _lose_source(self, source: MediaSource) -> None:
-        """Close the viewers of a source whose relay is lost, and report them as if their engine was lost."""
-        for connection_id in list(source.viewers):
-            if self._connections.close(connection_id, as_failure=True):
-                self._on_fact(Closed(connection_id=connection_id, cause=CloseCause.ENGINE_LOST))
-
-    # PeerListener
-
-    def peer_connected(self, peer: PeerConnection, now: float) -> None:
-        """A connection is up: report Connected. A publisher takes its source over, and the publishers that it replaces
-        are reported as Closed after that."""
-        entry = self._connections.set_connected(peer.connection_id)
-        replaced: list[str] = []
-        if entry.publisher is not None and isinstance(entry.source, PublishedSource):
-            replaced = self._take_over(peer.connection_id, entry.source, entry.publisher, now)
-        self._on_fact(Connected(connection_id=peer.connection_id))
-        for older in replaced:
-            self._on_fact(Closed(connection_id=older, cause=CloseCause.REPLACED))
-
-    def peer_failed(self, peer: PeerConnection, cause: CloseCause) -> None:
-        """A connection ended by itself: close it and report Closed with this cause, once."""
-        if self._connections.close(peer.connection_id):
-            self._on_fact(Closed(connection_id=peer.connection_id, cause=cause))
-
-    def _take_over(self, connection_id: str, source: PublishedSource, publisher: Publisher, now: float) -> list[str]:
-        """Let a publisher that has connected feed its source (see the module's docstring).
-
-        Returns the ids of the older publishers' connections, which end.
-        """
-        replaced = [
-            older for older in self._connections.older_publishers(connection_id) if self._connections.close(older)
-        ]
-        self._feed(source, publisher, now)
-        return replaced
-
-    def _feed(self, source: PublishedSource, publisher: Publisher, now: float) -> None:
-        """Let a publisher feed a source. Viewers whose video codec this is not are closed, with SOURCE_CHANGED."""
-        if not source.keeps_viewers(publisher.plan):
-            for viewer_id in list(source.viewers):
-                if self._connections.close(viewer_id, as_failure=True):
-                    self._on_fact(Closed(connection_id=viewer_id, cause=CloseCause.SOURCE_CHANGED))
-        source.take_over(publisher, now)
-
     def _check_limits(self) -> None:
         count = len(self._connections) + len(self._feeds) + len(self._relayed)
         if count >= self._settings.max_connections or not self._connections.make_room(self._clock()):
             raise MediaRefusedError(reason=RefusalReason.BUSY, detail="the engine has too many connections")
+
+
+def _call_later(seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+    return asyncio.get_running_loop().call_later(seconds, call)

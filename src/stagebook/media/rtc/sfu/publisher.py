@@ -20,11 +20,11 @@ from stagebook.media.rtc.rtp.rtcp import SenderReport, make_parse_budget, parse_
 from stagebook.media.rtc.rtp.rtcp_budget import RtcpBudget
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket, extension_value, parse_rtp
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan, TrackPlan
-from stagebook.media.rtc.sfu.engine_statistics import MediaCounters
 from stagebook.media.rtc.sfu.incoming_track import IncomingTrack
 from stagebook.media.rtc.sfu.publisher_feedback import FeedbackConnection, PublisherFeedback
 from stagebook.media.rtc.sfu.relay.source_relay import SourceRelay
 from stagebook.media.rtc.sfu.simulcast.simulcast_layers import Layer
+from stagebook.media.rtc.sfu.statistics.engine_statistics import MediaCounters
 
 REPORT_INTERVAL_SECONDS = 1.0
 CODEC_SILENCE_SECONDS = 2.0

@@ -15,9 +15,9 @@ from stagebook.media.rtc.rtp.bandwidth_estimate import BandwidthEstimate
 from stagebook.media.rtc.rtp.rtcp import ReportBlock
 from stagebook.media.rtc.rtp.rtcp_writer import write_fir, write_nack, write_pli, write_receiver_report, write_remb
 from stagebook.media.rtc.rtp.transport_arrivals import FEEDBACK_INTERVAL_SECONDS, TransportArrivals
-from stagebook.media.rtc.sfu.engine_statistics import MediaCounters
 from stagebook.media.rtc.sfu.incoming_track import IncomingTrack
 from stagebook.media.rtc.sfu.simulcast.simulcast_layers import Layer
+from stagebook.media.rtc.sfu.statistics.engine_statistics import MediaCounters
 
 LIMIT_AFTER_SECONDS = 3.0
 """When a publisher that estimates its bandwidth is told its bitrate limit."""

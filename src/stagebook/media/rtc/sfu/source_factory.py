@@ -5,10 +5,10 @@ from random import Random
 
 from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan
-from stagebook.media.rtc.sfu.engine_statistics import MediaCounters
 from stagebook.media.rtc.sfu.published_source import PublishedSource
 from stagebook.media.rtc.sfu.publisher import Publisher
 from stagebook.media.rtc.sfu.sending.send_schedule import SendSchedule
+from stagebook.media.rtc.sfu.statistics.engine_statistics import MediaCounters
 
 
 class SourceFactory:

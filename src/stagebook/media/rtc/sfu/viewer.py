@@ -23,10 +23,10 @@ from stagebook.media.rtc.rtp.rtcp_writer import write_sender_report
 from stagebook.media.rtc.sdp.media_plan import ViewerPlan
 from stagebook.media.rtc.sdp.sdp_answer import SentTrack
 from stagebook.media.rtc.sfu.down_track import DownTrack
-from stagebook.media.rtc.sfu.engine_statistics import MediaCounters
 from stagebook.media.rtc.sfu.repair.viewer_repair import ViewerRepair
 from stagebook.media.rtc.sfu.sending.send_schedule import SendSchedule
 from stagebook.media.rtc.sfu.source_track import SourceTrack
+from stagebook.media.rtc.sfu.statistics.engine_statistics import MediaCounters
 from stagebook.media.rtc.sfu.viewer_track import ViewerTrack
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
 

@@ -33,12 +33,12 @@ from stagebook.media.rtc.sfu.encoder.encoder_source import EncoderSource
 from stagebook.media.rtc.sfu.encoder.layered_feed import LayeredFeed, make_plan
 from stagebook.media.rtc.sfu.encoder.media_bus_server import FeedRefusedError, MediaBusServer, SendReply
 from stagebook.media.rtc.sfu.encoder.replay_pacer import ReplayPacer
-from stagebook.media.rtc.sfu.engine_statistics import MediaCounters
 from stagebook.media.rtc.sfu.media_source import MediaSource
 from stagebook.media.rtc.sfu.published_source import PublishedSource
 from stagebook.media.rtc.sfu.publisher import Publisher
 from stagebook.media.rtc.sfu.sending.send_schedule import SendSchedule
 from stagebook.media.rtc.sfu.source_factory import SourceFactory
+from stagebook.media.rtc.sfu.statistics.engine_statistics import MediaCounters
 
 MAX_PARAMETERS_CHARACTERS: Final = 256
 _TOKEN_BITS: Final = 192

@@ -22,7 +22,6 @@ from stagebook.media.rtc.sfu.encoder.encoder_feed import EncoderFeed
 from stagebook.media.rtc.sfu.encoder.encoder_feeds import EncoderFeeds
 from stagebook.media.rtc.sfu.encoder.encoder_source import EncoderSource
 from stagebook.media.rtc.sfu.encoder.media_bus_server import FeedRefusedError, MediaBusServer, SendReply
-from stagebook.media.rtc.sfu.engine_statistics import MediaCounters
 from stagebook.media.rtc.sfu.fault_isolation import FaultIsolation
 from stagebook.media.rtc.sfu.media_source import MediaSource
 from stagebook.media.rtc.sfu.published_source import PublishedSource
@@ -42,6 +41,7 @@ from stagebook.media.rtc.sfu.relay.relay_messages import (
     SourceDescription,
 )
 from stagebook.media.rtc.sfu.source_factory import SourceFactory
+from stagebook.media.rtc.sfu.statistics.engine_statistics import MediaCounters
 from stagebook.media.worker.framing import frame
 
 TICKET_SECONDS: Final = 10.0

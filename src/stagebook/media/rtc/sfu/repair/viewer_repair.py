@@ -16,7 +16,7 @@ from stagebook.media.rtc.congestion.resend_budget import ResendBudget
 from stagebook.media.rtc.congestion.viewer_bandwidth import ViewerBandwidth
 from stagebook.media.rtc.rtp.rtcp import Nack
 from stagebook.media.rtc.rtp.rtcp_budget import RtcpBudget
-from stagebook.media.rtc.sfu.engine_statistics import MediaCounters
+from stagebook.media.rtc.sfu.statistics.engine_statistics import MediaCounters
 from stagebook.media.rtc.sfu.viewer_track import PADDING_BYTES, ViewerTrack
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from stagebook.media.livekit.livekit_sdp import ice_session, require_answer
-from stagebook.media.livekit.whip_client import WhipClient, WhipSession
+from stagebook.media.livekit.offers.whip_client import WhipClient, WhipSession
 from stagebook.media.port import PatchAnswer
 from stagebook.media.rtc.sdp.trickle_fragment import IceFragment
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
-from stagebook.media.recording.thumbnail_writer import Thumbnail, ThumbnailMaker, make_thumbnail
+from stagebook.media.recording.thumbnails.thumbnail_writer import Thumbnail, ThumbnailMaker, make_thumbnail
 
 MAX_WAITING: Final = 16
 """Of one picture for each recording, as a rule."""

@@ -3,9 +3,9 @@
 import av
 import pytest
 
-from stagebook.media.recording import thumbnail_writer
 from stagebook.media.recording.recording_port import ThumbnailSettings
-from stagebook.media.recording.thumbnail_writer import ThumbnailWriter, keyframe_to_jpeg
+from stagebook.media.recording.thumbnails import thumbnail_writer
+from stagebook.media.recording.thumbnails.thumbnail_writer import ThumbnailWriter, keyframe_to_jpeg
 from tests.media.recording.stored_objects import StoredObjects
 from tests.media.recording.tapped_media import second_of_pictures
 

@@ -11,13 +11,13 @@ from stagebook.media.livekit.facts.room_connections import RoomConnection
 from stagebook.media.livekit.livekit_access import LiveKitAccess
 from stagebook.media.livekit.livekit_rooms import LiveKitRooms
 from stagebook.media.livekit.livekit_sdp import publisher_offer, viewer_codecs, with_track_ids
+from stagebook.media.livekit.offers.whip_client import WhipClient
+from stagebook.media.livekit.offers.whip_publisher import WhipPublisher
 from stagebook.media.livekit.signalling.publisher_exchange import PublisherExchange, ordered_rids
 from stagebook.media.livekit.signalling.signalling_exchange import SignallingExchange
 from stagebook.media.livekit.signalling.signalling_peer import SignallingPeer
 from stagebook.media.livekit.signalling.signalling_socket import SignallingSocket
 from stagebook.media.livekit.signalling.viewer_exchange import ViewerExchange
-from stagebook.media.livekit.whip_client import WhipClient
-from stagebook.media.livekit.whip_publisher import WhipPublisher
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan, ViewerPlan
 from stagebook.media.rtc.sdp.session_description import SessionDescription
 

@@ -4,7 +4,7 @@ from msgspec import structs
 
 from stagebook.media.rtc.rtp.rtcp import ReportBlock
 from stagebook.media.rtc.rtp.rtcp_writer import write_nack, write_pli, write_receiver_report
-from stagebook.media.rtc.sfu.engine_statistics import NO_STATISTICS, EngineStatistics, MediaCounters
+from stagebook.media.rtc.sfu.statistics.engine_statistics import NO_STATISTICS, EngineStatistics, MediaCounters
 from stagebook.media.rtc.transport.transport_statistics import TransportStatistics
 from tests.media.rtc.packets import rtp, vp8_delta, vp8_keyframe
 from tests.media.rtc.raw_peer import RTX_PAYLOAD_TYPE

@@ -4,8 +4,8 @@ import asyncio
 import threading
 
 from stagebook.media.recording.recording_port import ThumbnailSettings
-from stagebook.media.recording.thumbnail_thread import MAX_WAITING, ThumbnailThread
-from stagebook.media.recording.thumbnail_writer import Thumbnail, ThumbnailWriter, make_thumbnail
+from stagebook.media.recording.thumbnails.thumbnail_thread import MAX_WAITING, ThumbnailThread
+from stagebook.media.recording.thumbnails.thumbnail_writer import Thumbnail, ThumbnailWriter, make_thumbnail
 from tests.media.recording.stored_objects import StoredObjects
 from tests.media.recording.tapped_media import second_of_pictures
 from tests.storage.gated_store import until

@@ -1,0 +1,1 @@
+"""Thumbnails of recordings and compositions: which pictures they are of, and the thread that makes them."""
