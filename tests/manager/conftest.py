@@ -5,7 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.manager.manager_harness import ManagerHarness, running_manager
+from tests.manager.manager_harness import BookOfManager, ManagerHarness, running_manager
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test with a book also as if the book were far away."""
+    if {"harness", "tmp_path"} & set(metafunc.fixturenames) and "simulation" not in metafunc.module.__name__:
+        distances = ["near", pytest.param("far", marks=pytest.mark.slow)]
+        metafunc.parametrize("distance", distances, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def distance(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where the book of the test's managers is."""
+    distance = str(getattr(request, "param", "near"))
+    monkeypatch.setattr(BookOfManager, "is_distant", distance == "far")
+    return distance
 
 
 @pytest.fixture

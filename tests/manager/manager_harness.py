@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
+from stagebook.book.decision_book import DecisionReader
+from stagebook.book.memory.memory_book import MemoryBook
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import BookReader
 from stagebook.manager.controlled.seeded_ids import SeededIds
 from stagebook.manager.presence.watchers import FarewellReason, StageChange, StageSnapshot
 from stagebook.manager.resources.ingest_configuration_service import IngestSpec
@@ -22,6 +23,7 @@ from stagebook.stage.clock import Clock
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.limits import RELAXED, Limits
 from stagebook.stage.resources import Capability, ClientInfo, IngestConfiguration, IngestProtocol, Stage
+from tests.book.distant_book import DistantBook, with_loaded_keys
 from tests.book.sample import open_book
 from tests.manager.compositions.scripted_composer import ScriptedComposer
 from tests.manager.recordings.scripted_recorder import ScriptedRecorder
@@ -66,7 +68,7 @@ class PlainTokens:
     The imported keys are those of `book`.
     """
 
-    def __init__(self, book: BookReader | None = None) -> None:
+    def __init__(self, book: DecisionReader | None = None) -> None:
         self._book = book
         self.known: dict[str, Claims] = {}
         self.connections: dict[str, ConnectionClaims] = {}
@@ -227,6 +229,41 @@ class ManagerHarness:
         ]
 
 
+class BookOfManager:
+    """Which book managers decide on: the SQLite book itself, or memory in front of it, as if it were far away."""
+
+    is_distant = False
+
+
+def open_managed_book(path: Path) -> SqliteBook:
+    """Open a book for a manager."""
+    if not BookOfManager.is_distant:
+        return open_book(path)
+    with with_loaded_keys():
+        return open_book(path)
+
+
+def decided_book(book: SqliteBook, path: Path) -> SqliteBook | MemoryBook:
+    """Return what the manager of a book decides on."""
+    return DistantBook(book, path).memory if BookOfManager.is_distant else book
+
+
+async def start_manager(manager: StageManager, decided: SqliteBook | MemoryBook, *, now_ms: int) -> int:
+    """Start a manager, and recover all accounts, those of a distant book one after the other."""
+    if isinstance(decided, SqliteBook):
+        return await manager.start()
+    manager.listen()
+    distant = decided._book
+    assert isinstance(distant, DistantBook)
+    return sum([await manager.recover(account_id) for account_id in await distant.load_all(now_ms=now_ms)])
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the event loop turn until a condition is true that nothing reports."""
+    while not condition():  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0)
+
+
 def no_sources(harness: ManagerHarness) -> bool:
     """Return whether no session uses a source of the engine."""
     return all(not len(session.sources) for session in harness.manager._unit.registry.sessions.values())
@@ -252,11 +289,12 @@ async def running_manager(
     With `moved_clock`, the manager has this clock in place of `clock`, and with `ids` their randomness.
     """
     clock = clock or SettableClock()
-    book = open_book(path)
-    engine, tokens = ScriptedEngine(), PlainTokens(book)
+    book = open_managed_book(path)
+    decided = decided_book(book, path)
+    engine, tokens = ScriptedEngine(), PlainTokens(decided)
     composer, recorder = composer or ScriptedComposer(), recorder or ScriptedRecorder()
     manager = StageManager(
-        book=book,
+        book=decided,
         media=engine,
         tokens=tokens,
         endpoints=Endpoints(events="ws://e", whip="http://w", rtmp="rtmp://r/app/", rtmps="rtmps://r/app/"),
@@ -271,7 +309,7 @@ async def running_manager(
         channel_url=(channels or {}).get,
     )
     before_start(manager, book)
-    await manager.start()
+    await start_manager(manager, decided, now_ms=clock.now_ms())
     try:
         yield ManagerHarness(
             manager=manager,

@@ -35,11 +35,17 @@ class CompositionReader(Protocol):
         next position.
         """
 
-    def list_open(self) -> list[Composition]:
-        """Return every composition that has not ended, in order of creation. Recovery after a restart needs them."""
+    def list_open(self, *, account_id: str | None = None) -> list[Composition]:
+        """Return every composition that has not ended, in order of creation. Recovery after a restart needs them.
 
-    def list_ended_after(self, time_ms: int) -> list[Composition]:
-        """Return every composition that ended after a time in ms since the epoch. A start needs them."""
+        With `account_id`, those of the account.
+        """
+
+    def list_ended_after(self, time_ms: int, *, account_id: str | None = None) -> list[Composition]:
+        """Return every composition that ended after a time in ms since the epoch. A start needs them.
+
+        With `account_id`, those of the account.
+        """
 
     def page_events(self, arn: str, *, after: int | None, limit: int) -> Page[LoggedCompositionEvent]:
         """Return a page of the events of a composition, oldest first."""

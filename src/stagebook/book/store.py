@@ -9,7 +9,7 @@ existed at the first page is shown exactly once, provided it is not deleted.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -105,6 +105,13 @@ class ParticipantFilter(msgspec.Struct, frozen=True, kw_only=True):
     published: bool | None = None
     state: ParticipantState | None = None
     recording_state: RecordingState | None = None
+
+
+class Revocation(msgspec.Struct, frozen=True):
+    """A participant id that may not join a stage again."""
+
+    stage_arn: str
+    participant_id: str
 
 
 class OpenRecording(msgspec.Struct, frozen=True, kw_only=True):
@@ -252,6 +259,12 @@ class BookReader(Protocol):
     def is_revoked(self, stage_arn: str, participant_id: str) -> bool:
         """Return whether this participant id may not join this stage again."""
 
+    def iterate_revocations(self, account_id: str) -> Iterator[Revocation]:
+        """Yield the revocations of participants on the account's stages, without deleted stages. Reads pages."""
+
+    def iterate_revoked_connection_tokens(self, account_id: str) -> Iterator[str]:
+        """Yield the ids of the account's connection tokens that were revoked (`RevokeConnectionToken`). Reads pages."""
+
     def get_resource(self, arn: str) -> Resource | None:
         """Return a standalone resource, or None."""
 
@@ -272,8 +285,11 @@ class BookReader(Protocol):
     ) -> Page[Replica]:
         """Return a page of the replicas of a participant of a source stage, newest first, including stopped ones."""
 
-    def list_active_replicas(self) -> list[Replica]:
-        """Return every replica in state ACTIVE, also of deleted stages. Recovery after a restart needs them."""
+    def list_active_replicas(self, *, account_id: str | None = None) -> list[Replica]:
+        """Return every replica in state ACTIVE, also of deleted stages. Recovery after a restart needs them.
+
+        With `account_id`, those of the account.
+        """
 
     def has_bound_participants(self, account_id: str, stage_id: str) -> bool:
         """Return whether any participant of a stage is refused without a connection token (RevokeConnectionToken)."""
@@ -281,8 +297,11 @@ class BookReader(Protocol):
     def is_connection_token_revoked(self, account_id: str, token_id: str) -> bool:
         """Return whether this connection token of the account was revoked."""
 
-    def list_open_sessions(self) -> list[StageSession]:
-        """Return every open session, also of deleted stages. Recovery after a restart needs them."""
+    def list_open_sessions(self, *, account_id: str | None = None) -> list[StageSession]:
+        """Return every open session, also of deleted stages. Recovery after a restart needs them.
+
+        With `account_id`, those of the account.
+        """
 
     def list_open_participants(
         self, stage_arn: str, session_id: str, *, after: int | None, limit: int
@@ -296,10 +315,10 @@ class BookReader(Protocol):
     def list_events(self, stage_arn: str, session_id: str, participant_id: str) -> list[RecordedEvent]:
         """Return all events of one participant in this session, oldest first, also on a deleted stage."""
 
-    def list_open_recordings(self) -> list[OpenRecording]:
+    def list_open_recordings(self, *, account_id: str | None = None) -> list[OpenRecording]:
         """Return every recording that is neither STOPPED nor FAILED, also of ended sessions and deleted stages.
 
-        Recovery after a restart needs it.
+        Recovery after a restart needs it. With `account_id`, those of the account.
         """
 
     def first_event_ms(self) -> int | None:

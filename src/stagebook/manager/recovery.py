@@ -20,13 +20,14 @@ recovery leaves the remaining participants and sessions to the next start.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
 from stagebook.book.changes import AppendEvent, Change, EndSession, PutParticipant, PutReplica
-from stagebook.book.store import BookReader, OpenParticipant
+from stagebook.book.decision_book import DecisionBook
+from stagebook.book.store import BookReader, OpenParticipant, Page
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.stage.events import Cause
 from stagebook.stage.participant.event_replay import replay
@@ -46,18 +47,22 @@ SUBMITTED_CHANGES = 100_000
 async def recover(
     unit: UnitOfWork,
     *,
+    account_id: str | None = None,
     recordings: Sequence[Change] = (),
     leaves_open: Callable[[str], bool] = lambda _stage_arn: False,
 ) -> int:
     """Close each open session in the book; return how many there were. `recordings` end the recordings that ran.
 
-    The sessions of a stage for whose ARN `leaves_open` returns True stay open, and do not count.
+    With `account_id`, those of one account: other accounts may be in use. The sessions of a stage for whose ARN
+    `leaves_open` returns True stay open, and do not count.
 
-    Returns when all of it is durable. Must run before any session is opened. Raises BookFailedError if the book fails.
+    Returns when all of it is durable. Must run before any session of the account is opened. Raises BookFailedError if
+    the book fails.
     """
     book, linger_ms = unit.book, unit.rules.linger_ms
-    sessions = [session for session in book.list_open_sessions() if not leaves_open(session.stage_arn)]
-    replicas = book.list_active_replicas()
+    opened = await book.read(account_id, lambda reader: reader.list_open_sessions(account_id=account_id))
+    sessions = [session for session in opened if not leaves_open(session.stage_arn)]
+    replicas = await book.read(account_id, lambda reader: reader.list_active_replicas(account_id=account_id))
     ties = {end for replica in replicas for end in (_source(replica), _destination(replica))}
     tied: list[Change] = [PutReplica(replica=replace(replica, state=ReplicationState.STOPPED)) for replica in replicas]
     # First, so that a crash in between leaves no recording of a participant that has left.
@@ -65,12 +70,12 @@ async def recover(
         unit.submit(list(recordings))
     submitted = len(recordings)
     for session in sessions:
-        parts = _close(book, session, at_ms=unit.now().wall_ms, linger_ms=linger_ms)
+        parts = _close(book, session, account_id=account_id, at_ms=unit.now().wall_ms, linger_ms=linger_ms)
         if (session.stage_arn, session.session_id) in ties:
             # Kept back for the common transaction at the end, with the rows of the replications.
-            tied += chain.from_iterable(parts)
+            tied += [change async for changes in parts for change in changes]
             continue
-        for changes in parts:
+        async for changes in parts:
             durable = unit.submit(changes)
             submitted += len(changes)
             if submitted >= SUBMITTED_CHANGES:
@@ -92,12 +97,15 @@ def _destination(replica: Replica) -> tuple[str, str]:
     return replica.destination_stage_arn, replica.destination_session_id
 
 
-def _close(book: BookReader, session: StageSession, *, at_ms: int, linger_ms: int) -> Iterator[list[Change]]:
+async def _close(
+    book: DecisionBook, session: StageSession, *, account_id: str | None, at_ms: int, linger_ms: int
+) -> AsyncIterator[list[Change]]:
     """Yield the changes that close a session, in parts. The last part ends it."""
     where = (session.stage_arn, session.session_id)
     is_empty, position = True, None
     while True:
-        page = book.list_open_participants(*where, after=position, limit=PARTICIPANTS_PER_READ)
+        read = partial(_read_open_participants, where=where, after=position)
+        page = await book.read(account_id, read)
         changes: list[Change] = []
         for participant in page.items:
             changes += _close_participant(session, participant, at_ms=at_ms)
@@ -108,10 +116,14 @@ def _close(book: BookReader, session: StageSession, *, at_ms: int, linger_ms: in
     if is_empty:
         # All participants had left: the session lingered, counted from its last event. Its end must not be later than
         # the restart, when the linger may not be over yet.
-        last_ms = book.last_event_ms(*where)
+        last_ms = await book.read(account_id, lambda reader: reader.last_event_ms(*where))
         at_ms = min(at_ms, (session.start_ms if last_ms is None else max(session.start_ms, last_ms)) + linger_ms)
     changes.append(EndSession(stage_arn=session.stage_arn, session_id=session.session_id, end_ms=at_ms))
     yield changes
+
+
+def _read_open_participants(reader: BookReader, *, where: tuple[str, str], after: int | None) -> Page[OpenParticipant]:
+    return reader.list_open_participants(*where, after=after, limit=PARTICIPANTS_PER_READ)
 
 
 def _close_participant(session: StageSession, participant: OpenParticipant, *, at_ms: int) -> list[Change]:

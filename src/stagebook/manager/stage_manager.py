@@ -20,8 +20,9 @@ import asyncio
 from collections.abc import Collection, Sequence
 from itertools import islice
 
-from stagebook.book.changes import Change, PutStage
-from stagebook.book.store import Book, Durable
+from stagebook.book.changes import Change, PutParticipant, PutStage
+from stagebook.book.decision_book import DecisionBook
+from stagebook.book.store import Durable
 from stagebook.manager.compositions.composition_requests import CompositionRequests
 from stagebook.manager.compositions.composition_service import ChannelDirectory, CompositionService
 from stagebook.manager.participants.engine_events import EngineEvents
@@ -55,6 +56,7 @@ from stagebook.stage.clock import Clock, Instant, Randomness
 from stagebook.stage.errors import ServerBusyError
 from stagebook.stage.events import Cause
 from stagebook.stage.limits import Limits
+from stagebook.stage.resources import ParticipantState
 from stagebook.stage.room_stages import is_room_stage
 from stagebook.stage.session.session_facts import SessionClosed
 from stagebook.stage.session.session_state import Session
@@ -69,7 +71,7 @@ class StageManager:
     def __init__(
         self,
         *,
-        book: Book,
+        book: DecisionBook,
         media: MediaEngine,
         tokens: TokenAuthority,
         endpoints: Endpoints,
@@ -104,14 +106,14 @@ class StageManager:
         self._presence = PresencePublisher(sessions=self._unit.registry.sessions, durable=self._unit.durable)
         self._unit.changed = self._session_changed
         dispatcher.close_events = self._presence.close
-        self._index = IngestConfigurationIndex(book=book)
+        self._index = IngestConfigurationIndex()
         self._authorization = Authorization(book=book, tokens=tokens, is_ingest_participant=self._index.has_participant)
         self._open_recordings(book, recording, of_connections)
         self._open_compositions(composition, channel_url, randomness)
         self._open_participants(media, of_connections)
         self._open_resources(book, tokens, randomness, of_connections)
 
-    def _open_recordings(self, book: Book, engine: RecordingEngine | None, randomness: Randomness) -> None:
+    def _open_recordings(self, book: DecisionBook, engine: RecordingEngine | None, randomness: Randomness) -> None:
         """Create the service of recordings."""
         self._recordings = RecordingService(
             engine=engine,
@@ -154,7 +156,7 @@ class StageManager:
         self._engine_events = EngineEvents(unit=self._unit, ingest_asked=self._rtmp_join.on_asked)
 
     def _open_resources(
-        self, book: Book, tokens: TokenAuthority, randomness: Randomness, of_connections: Randomness
+        self, book: DecisionBook, tokens: TokenAuthority, randomness: Randomness, of_connections: Randomness
     ) -> None:
         """Create the services of resources. `of_connections` is for ids that are unique in the server."""
         unit, authorization, limits, region = self._unit, self._authorization, self.limits, self.region
@@ -204,7 +206,16 @@ class StageManager:
         for change in changes:
             if isinstance(change, PutStage):
                 self.stages.note_created(change.stage.account_id)
+        # Each join of a room is another participant: one that has left is not put again.
+        left = [each for each in changes if isinstance(each, PutParticipant) and not _is_connected(each)]
+        if left:
+            durable.add_done_callback(lambda _done: self._forget(left))
         return durable
+
+    def _forget(self, changes: Sequence[PutParticipant]) -> None:
+        for change in changes:
+            where = (change.stage_arn, change.session_id, change.participant.participant_id)
+            self._unit.book.forget_participant(*where)
 
     def require_capacity(self) -> None:
         """Raise ServerBusyError if too many transactions wait for the book."""
@@ -224,14 +235,31 @@ class StageManager:
         return self._unit.book.submitted_time_ms
 
     async def start(self) -> int:
-        """Register for the reports of the media engine, and close the sessions that an interrupted run left open.
+        """Register for the reports of the media engine, and recover all accounts; see `recover`.
 
-        Returns how many sessions were open. Call it before the APIs accept requests.
+        Call it before the APIs accept requests.
         """
+        self.listen()
+        return await self.recover()
+
+    def listen(self) -> None:
+        """Register for the reports of the media engine."""
         self._media.listen(self._engine_events.on_fact)
-        recordings = await self._recordings.interrupted()
-        recovered = await recover(self._unit, recordings=recordings, leaves_open=self._is_observed)
-        await self.compositions.recover()
+
+    async def recover(self, account_id: str | None = None) -> int:
+        """Index the keys and configurations of an account, and close the sessions that an interrupted run left open.
+
+        None stands for all accounts. Returns how many sessions were open. Call it before the account is served; other
+        accounts may be in use meanwhile.
+        """
+        self._unit.follow_book()
+        await self._index.load(self._unit.book, account_id)
+        await self.public_keys.load(account_id)
+        recordings = await self._recordings.interrupted(account_id)
+        recovered = await recover(
+            self._unit, account_id=account_id, recordings=recordings, leaves_open=self._is_observed
+        )
+        await self.compositions.recover(account_id)
         return recovered
 
     def _is_observed(self, stage_arn: str) -> bool:
@@ -337,3 +365,7 @@ class StageManager:
         while True:
             self.tick()
             await asyncio.sleep(interval_seconds)
+
+
+def _is_connected(change: PutParticipant) -> bool:
+    return change.participant.state is ParticipantState.CONNECTED

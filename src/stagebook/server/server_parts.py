@@ -22,6 +22,7 @@ from stagebook.api.livekit_counts import LiveKitCounts
 from stagebook.api.watch.health import LiveKitHealth
 from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.book.book_pages import BookPages
+from stagebook.book.decision_book import DecisionBook
 from stagebook.book.server_book import ServerBook
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.open_readers import open_event_log
@@ -68,6 +69,7 @@ class ServerParts:
     """Entering the context starts the parts, leaving it stops them."""
 
     book: ServerBook
+    decisions: DecisionBook
     pages: BookPages
     event_log: TableEventLog
     history: HistoryProcesses
@@ -145,6 +147,7 @@ class ServerParts:
             show_deleted_history=self.settings.deleted_stage_history,
         )
         parts.push_async_callback(book.close)
+        self.decisions = book
         if self.traces is not None:
             book.observe_commits(self.traces.commits)
         return book
@@ -163,7 +166,7 @@ class ServerParts:
         await self.media.open(parts)
         self.manager = build_stage_manager(
             self.settings,
-            book=self.book,
+            book=self.decisions,
             media=self.media.engine(),
             recording=self.media.recorder(),
             composition=self.media.composer(),

@@ -26,6 +26,7 @@ from stagebook.api.participants.request_limits import RequestLimits
 from stagebook.api.participants.whip.ice_server_headers import IceServer, IceServerHeaders
 from stagebook.api.request_counts import RequestCounts
 from stagebook.book.book_pages import BookPages
+from stagebook.book.decision_book import DecisionBook
 from stagebook.book.retention_policy import RetentionPolicy
 from stagebook.book.store import Book
 from stagebook.config.rules import INGEST_PATH, Address, ConfigError
@@ -99,7 +100,7 @@ def public_endpoints(settings: Settings, *, public_url: str, sockets: ListenSock
 def build_stage_manager(
     settings: Settings,
     *,
-    book: Book,
+    book: DecisionBook,
     media: MediaEngine,
     composition: CompositionEngine | None,
     recording: RecordingEngine,

@@ -17,7 +17,7 @@ from stagebook.stage.errors import ConflictError, ResourceNotFoundError, Service
 from stagebook.stage.limits import RELAXED
 from tests.manager.compositions.composed_stage import CHANNELS, ComposedStage
 from tests.manager.compositions.scripted_composer import ScriptedComposer
-from tests.manager.manager_harness import ACCOUNT, ManagerHarness, running_manager
+from tests.manager.manager_harness import ACCOUNT, ManagerHarness, running_manager, until
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ async def test_a_composition_starts_and_stops(on: ComposedStage) -> None:
 async def test_a_stop_before_the_start_is_durable_ends_what_was_started(on: ComposedStage) -> None:
     manager = on.harness.manager
     starting = asyncio.create_task(on.compose())
-    await asyncio.sleep(0)
+    await until(lambda: any(manager.compositions._known.running()))
     (known,) = manager.compositions._known.running()
     await manager.compositions.stop(arn=known.composition.arn)
     composition = await starting

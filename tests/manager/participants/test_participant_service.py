@@ -19,7 +19,7 @@ from stagebook.stage.errors import (
 from stagebook.stage.events import ErrorCode
 from stagebook.stage.limits import RELAXED
 from stagebook.stage.resources import Capability, ParticipantProtocol, ParticipantState
-from tests.manager.manager_harness import CLIENT, ManagerHarness, Watcher, running_manager
+from tests.manager.manager_harness import CLIENT, ManagerHarness, Watcher, running_manager, until
 from tests.manager.replicated_pair import make_pair
 
 
@@ -264,7 +264,7 @@ async def test_an_offer_is_refused_if_its_stage_is_deleted_while_the_engine_answ
     stage = await harness.stage()
     harness.engine.hold = asyncio.Event()
     offer = asyncio.create_task(harness.publish(harness.claims(stage, "P")))
-    await asyncio.sleep(0)
+    await harness.engine.held.wait()
     await harness.manager.stages.delete(stage_arn=stage.arn)
 
     harness.engine.hold.set()
@@ -378,7 +378,7 @@ async def test_an_events_websocket_whose_request_is_cancelled_ends(harness: Mana
     opening = asyncio.create_task(
         harness.manager.participants.open_events(harness.claims(stage, "W"), watcher=Watcher(), client=CLIENT)
     )
-    await asyncio.sleep(0)
+    await until(lambda: harness.manager._unit.registry.sessions)
     opening.cancel()
 
     with pytest.raises(asyncio.CancelledError):

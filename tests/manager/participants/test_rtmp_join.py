@@ -16,7 +16,7 @@ from stagebook.stage.resources import (
     ParticipantState,
     Stage,
 )
-from tests.manager.manager_harness import CLIENT, ManagerHarness, Watcher, no_sources, running_manager
+from tests.manager.manager_harness import CLIENT, ManagerHarness, Watcher, no_sources, running_manager, until
 from tests.manager.presence.test_presence import shown
 
 PUBLISHED = ["JOINED", "PUBLISH_STARTED"]
@@ -388,8 +388,7 @@ async def test_a_stream_that_ends_before_the_engine_is_asked_is_refused(harness:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
     ask_id = harness.engine.request_ingest(configuration.stream_key)
-    await asyncio.sleep(0)
-    assert harness.manager.ingest_configurations.is_active(configuration)
+    await until(lambda: harness.manager.ingest_configurations.is_active(configuration))
 
     await harness.manager.ingest_configurations.delete(arn=configuration.arn, force=True)
     await harness.settled()

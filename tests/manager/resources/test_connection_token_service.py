@@ -214,7 +214,7 @@ async def test_an_offer_is_refused_if_its_connection_token_is_revoked_while_the_
     claims = admit(own, "A", own.connection_token("one"))
     harness.engine.hold = asyncio.Event()
     publishing = asyncio.create_task(harness.publish(claims))
-    await asyncio.sleep(0)
+    await harness.engine.held.wait()
     await revoke(harness, "one")
     harness.engine.hold.set()
     with pytest.raises(TokenRefusedError) as caught:

@@ -26,14 +26,16 @@ def configuration(number: int, *, stage_arn: str = STAGE_ARN, account_id: str = 
     )
 
 
+@pytest.mark.parametrize("account_id", [None, ACCOUNT])
 async def test_the_index_reads_the_configurations_of_the_book(
-    harness: ManagerHarness, monkeypatch: pytest.MonkeyPatch
+    harness: ManagerHarness, monkeypatch: pytest.MonkeyPatch, account_id: str | None
 ) -> None:
     monkeypatch.setattr(ingest_configuration_index, "_PAGE_SIZE", 2)
     made = [configuration(number) for number in range(5)]
     await harness.book.submit([PutResource(resource=one) for one in made]).durable
 
-    index = IngestConfigurationIndex(book=harness.book)
+    index = IngestConfigurationIndex()
+    await index.load(harness.book, account_id)
 
     for one in made:
         assert [index.of_participant(ACCOUNT, participant_id) for participant_id in participant_ids(one)] == [
@@ -42,8 +44,8 @@ async def test_the_index_reads_the_configurations_of_the_book(
     assert index.of_participant(ACCOUNT, "nobody") is None
 
 
-async def test_the_index_follows_changes(harness: ManagerHarness) -> None:
-    index = IngestConfigurationIndex(book=harness.book)
+def test_the_index_follows_changes() -> None:
+    index = IngestConfigurationIndex()
     first, second = configuration(1), configuration(2)
     index.change(None, first)
     index.change(None, second)
@@ -57,8 +59,8 @@ async def test_the_index_follows_changes(harness: ManagerHarness) -> None:
     assert index.of_participant(ACCOUNT, "participant1") is None
 
 
-async def test_accounts_have_separate_indexes(harness: ManagerHarness) -> None:
-    index = IngestConfigurationIndex(book=harness.book)
+def test_accounts_have_separate_indexes() -> None:
+    index = IngestConfigurationIndex()
     index.change(None, configuration(1, account_id=OTHER_ACCOUNT))
     assert index.of_participant(ACCOUNT, "participant1") is None
     assert index.of_participant(OTHER_ACCOUNT, "participant1") == configuration(1, account_id=OTHER_ACCOUNT).arn

@@ -208,21 +208,21 @@ async def test_lists_are_filtered_by_state_and_stage_in_pages(harness: ManagerHa
     made = [await harness.configuration(stage if number % 3 == 0 else None) for number in range(10)]
     await harness.publish_rtmp(made[6].stream_key)
 
-    def all_of(where: IngestFilter) -> list[IngestConfiguration]:
+    async def all_of(where: IngestFilter) -> list[IngestConfiguration]:
         found: list[IngestConfiguration] = []
         after: int | None = None
         while True:
-            page = harness.manager.ingest_configurations.page(ACCOUNT, where=where, after=after, limit=2)
+            page = await harness.manager.ingest_configurations.page(ACCOUNT, where=where, after=after, limit=2)
             assert len(page.items) <= 2
             found += page.items
             after = page.next_position
             if after is None:
                 return found
 
-    assert all_of(IngestFilter()) == made
-    assert all_of(IngestFilter(stage_arn=stage.arn)) == [made[0], made[3], made[6], made[9]]
-    assert all_of(IngestFilter(active=True)) == [made[6]]
-    assert all_of(IngestFilter(active=False)) == [*made[:6], *made[7:]]
+    assert await all_of(IngestFilter()) == made
+    assert await all_of(IngestFilter(stage_arn=stage.arn)) == [made[0], made[3], made[6], made[9]]
+    assert await all_of(IngestFilter(active=True)) == [made[6]]
+    assert await all_of(IngestFilter(active=False)) == [*made[:6], *made[7:]]
 
 
 async def test_a_filtered_page_reads_a_bounded_number_of_configurations(
@@ -237,7 +237,7 @@ async def test_a_filtered_page_reads_a_bounded_number_of_configurations(
     found: list[list[str]] = []
     after: int | None = None
     while len(found) == 0 or after is not None:
-        page = harness.manager.ingest_configurations.page(
+        page = await harness.manager.ingest_configurations.page(
             ACCOUNT, where=IngestFilter(stage_arn=stage.arn), after=after, limit=2
         )
         found.append([configuration.arn for configuration in page.items])

@@ -10,7 +10,14 @@ from stagebook.stage.events import Cause
 from stagebook.stage.limits import STRICT
 from stagebook.stage.resources import ParticipantState, ReplicationState
 from tests.book.sample import open_book
-from tests.manager.manager_harness import CLIENT, ManagerHarness, SettableClock, Watcher, running_manager
+from tests.manager.manager_harness import (
+    CLIENT,
+    ManagerHarness,
+    SettableClock,
+    Watcher,
+    open_managed_book,
+    running_manager,
+)
 from tests.manager.replicated_pair import (
     REPLICA_ENDED,
     REPLICA_PUBLISHED,
@@ -282,9 +289,9 @@ async def test_recovery_closes_both_ends_in_one_transaction(tmp_path: Path, monk
         bystander = await harness.stage()
         await harness.publish(harness.claims(bystander, "Q"))
         await pair.start()
-    book = open_book(tmp_path / "book")
+    book = open_managed_book(tmp_path / "book")
     transactions = Transactions(book)
-    monkeypatch.setattr("tests.manager.manager_harness.open_book", lambda _path: book)
+    monkeypatch.setattr("tests.manager.manager_harness.open_managed_book", lambda _path: book)
 
     async with running_manager(tmp_path / "book"):
         pass

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import cast
 
 from stagebook.book.changes import AppendEvent, Change, PutParticipant
-from stagebook.book.store import Book, BookFailedError, Durable, Submission
+from stagebook.book.decision_book import DecisionBook
+from stagebook.book.store import BookFailedError, Durable, Submission
 from stagebook.manager.session.order_dispatcher import OrderDispatcher
 from stagebook.manager.session.transaction import SessionRules
 from stagebook.manager.session.unit_of_work import UnitOfWork
@@ -61,8 +62,12 @@ class HeldBook:
         self._waiting.clear()
         await asyncio.sleep(0)
 
-    def last_time_ms(self) -> int:
+    @property
+    def submitted_time_ms(self) -> int:
         return self._last_time_ms
+
+    def forget_participant(self, _stage_arn: str, _session_id: str, _participant_id: str) -> None:
+        """Rows are kept."""
 
     def get_participant(self, stage_arn: str, session_id: str, participant_id: str) -> ParticipantRecord | None:
         return self._rows.get((stage_arn, session_id, participant_id))
@@ -77,7 +82,7 @@ class HeldUnit:
         self.clock = SettableClock()
         self.dispatcher = OrderDispatcher(media=self.engine)
         self.unit = UnitOfWork(
-            book=cast("Book", self.book),  # the unit of work uses these members of a book only
+            book=cast("DecisionBook", self.book),  # the unit of work uses these members of a book only
             clock=self.clock,
             randomness=SeededRandomness(),
             rules=SessionRules(limits=limits, linger_ms=LINGER_MS),

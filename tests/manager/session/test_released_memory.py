@@ -44,7 +44,8 @@ def nothing_is_left(harness: ManagerHarness) -> None:
     assert not unit.dispatcher._held
     assert unit.dispatcher._delayed == {}
     assert unit.dispatcher._tasks == set()
-    assert unit._departed == {}
+    assert unit.entries._departed == {}
+    assert unit.entries._streams == {}
     assert unit.book.backlog == 0
     assert harness.book.list_open_sessions() == []
 
@@ -220,7 +221,8 @@ async def test_many_short_streams_do_not_add_up(harness: ManagerHarness) -> None
     assert len(unit.timers) == 1  # the linger
     assert unit.timers.size <= timer_queue._SLACK + 2
     assert unit.registry.routes == {}
-    assert unit._departed == {}
+    assert unit.entries._departed == {}
+    assert unit.entries._streams == {}
     (session,) = unit.registry.sessions.values()
     assert (len(session.participants), len(session.sources), len(session.viewers)) == (0, 0, 0)
 

@@ -303,37 +303,37 @@ class TestKnownRecords:
         commit(held, events("A", "ws-A"), events("B", "ws-B"), ended("B", "ws-B"))
         session = held.unit.session_of(HERE)
 
-        pending = held.unit.known_record(session, "B")
+        pending = held.unit.entries.known_record(session, "B")
         await held.book.release(3)
-        durable = held.unit.known_record(session, "B")
+        durable = held.unit.entries.known_record(session, "B")
 
         assert pending is not None
         assert pending == durable
-        assert held.unit._departed == {}
+        assert held.unit.entries._departed == {}
 
     async def test_of_two_departures_the_newer_row_counts(self, held: HeldUnit) -> None:
         commit(held, events("A", "ws-A"), events("B", "ws-B"), ended("B", "ws-B"))
-        known = held.unit.known_record(held.unit.session_of(HERE), "B")
+        known = held.unit.entries.known_record(held.unit.session_of(HERE), "B")
         commit(held, events("B", "again", known=known, user_id="grace"), ended("B", "again"))
         await held.book.release(3)
 
-        row = held.unit.known_record(held.unit.session_of(HERE), "B")
+        row = held.unit.entries.known_record(held.unit.session_of(HERE), "B")
 
         assert row is not None
         assert row.user_id == "grace"
         await held.book.release(2)
-        assert held.unit._departed == {}
+        assert held.unit.entries._departed == {}
 
     async def test_a_participant_in_the_session_has_no_known_row(self, held: HeldUnit) -> None:
         commit(held, events("A", "ws-A"), events("B", "ws-B"), ended("B", "ws-B"))
 
-        assert held.unit.known_record(held.unit.session_of(HERE), "A") is None
+        assert held.unit.entries.known_record(held.unit.session_of(HERE), "A") is None
 
     async def test_a_session_that_no_participant_has_left_reads_no_row_from_the_book(self, held: HeldUnit) -> None:
         commit(held, events("A", "ws-A"))
 
-        assert held.unit.known_record(held.unit.session_of(HERE), "B") is None
-        assert held.unit.known_record(held.unit.session_of(THERE), "B") is None
+        assert held.unit.entries.known_record(held.unit.session_of(HERE), "B") is None
+        assert held.unit.entries.known_record(held.unit.session_of(THERE), "B") is None
 
 
 class TestClocks:

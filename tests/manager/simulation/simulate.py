@@ -18,6 +18,7 @@ from unittest.mock import patch
 
 import msgspec
 
+from stagebook.book.decision_book import DecisionBook
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import BookFailedError
 from stagebook.manager.session import transaction
@@ -31,6 +32,7 @@ from stagebook.stage.session.decision import Context, Decision
 from stagebook.stage.session.session_facts import SessionFact
 from stagebook.stage.session.session_state import Session
 from tests.audit.sound_book import require_sound
+from tests.book.distant_book import DistantBook
 from tests.manager.manager_harness import LINGER_MS, REGION, PlainTokens, SeededRandomness, SettableClock
 from tests.manager.simulation import virtual_loop
 from tests.manager.simulation.clients import ACTIONS, PARTICIPANTS, Action, Clients, World
@@ -72,20 +74,24 @@ class Progress(msgspec.Struct, kw_only=True):
             getattr(self, member).update(getattr(other, member))
 
 
-def simulate(seed: int, folder: Path) -> Progress:
-    """Run the simulation of a seed with a new book in `folder`. Raises AssertionError for a broken rule."""
-    return virtual_loop.run(_simulate(seed, folder))
+def simulate(seed: int, folder: Path, *, is_distant: bool = False) -> Progress:
+    """Run the simulation of a seed with a new book in `folder`. Raises AssertionError for a broken rule.
+
+    With `is_distant`, the manager reads memory, and each fetch from the book takes some turns of the event loop.
+    """
+    return virtual_loop.run(_simulate(seed, folder, is_distant=is_distant))
 
 
-async def _simulate(seed: int, folder: Path) -> Progress:
+async def _simulate(seed: int, folder: Path, *, is_distant: bool) -> Progress:
     chance = random.Random(seed)
     progress = Progress()
     world = World(clock=SettableClock())
     path = folder / "book.sqlite3"
     with counting(progress):
         for number in range(RUNS):
-            await ServerRun(path, world, chance, seed * 100 + number, progress).run()
-        await ServerRun(path, world, chance, seed * 100 + RUNS, progress).check_recovered()
+            await ServerRun(path, world, chance, seed * 100 + number, progress, is_distant=is_distant).run()
+        last = ServerRun(path, world, chance, seed * 100 + RUNS, progress, is_distant=is_distant)
+        await last.check_recovered()
     return progress
 
 
@@ -106,8 +112,19 @@ def counting(progress: Progress) -> Iterator[None]:
 class ServerRun:
     """One run of the server, from its start to a crash, a failure or a shutdown."""
 
-    def __init__(self, path: Path, world: World, chance: random.Random, seed: int, progress: Progress) -> None:
+    def __init__(
+        self,
+        path: Path,
+        world: World,
+        chance: random.Random,
+        seed: int,
+        progress: Progress,
+        *,
+        is_distant: bool,
+    ) -> None:
         self._path = path
+        self._is_distant = is_distant
+        self._distant: DistantBook | None = None
         self._world = world
         self._chance = chance
         self._seed = seed
@@ -118,7 +135,7 @@ class ServerRun:
 
     async def run(self) -> None:
         """Start the server, let things happen, and end it in some way."""
-        with stepped_book(self._path) as (book, writer):
+        with stepped_book(self._path, is_distant=self._is_distant) as (book, writer):
             manager, engine = self._start(book)
             self._observer = Observer(book)
             try:
@@ -131,7 +148,7 @@ class ServerRun:
     async def _run(
         self, book: SqliteBook, writer: SteppedWriter, manager: StageManager, engine: SimulatedEngine
     ) -> None:
-        if not await self._step_until_done(manager.start(), writer, may_crash=True):
+        if not await self._step_until_done(self._start_manager(manager), writer, may_crash=True):
             self._progress.ends["crash while recovering"] += 1
             return
         clients = Clients(
@@ -153,9 +170,9 @@ class ServerRun:
 
     async def check_recovered(self) -> None:
         """Start once more and check the book when everything is closed."""
-        with stepped_book(self._path) as (book, writer):
+        with stepped_book(self._path, is_distant=self._is_distant) as (book, writer):
             manager, _ = self._start(book)
-            await self._step_until_done(manager.start(), writer, may_crash=False)
+            await self._step_until_done(self._start_manager(manager), writer, may_crash=False)
             check_end(book, self._world.stage_arns)
             check_recordings(book, self._world.stage_arns, self._world.windows)
             check_recordings_over(book, self._world.stage_arns)
@@ -167,12 +184,24 @@ class ServerRun:
                         self._progress.codes[entry.event.error_code.value] += 1
             await manager.stop_watching()
 
+    async def _start_manager(self, manager: StageManager) -> None:
+        if self._distant is None:
+            await manager.start()
+            return
+        manager.listen()
+        for account_id in await self._distant.load_all(now_ms=self._world.clock.now_ms()):
+            await manager.recover(account_id)
+
     def _start(self, book: SqliteBook) -> tuple[StageManager, SimulatedEngine]:
-        self._tokens = PlainTokens(book)
+        decided: DecisionBook = book
+        if self._is_distant:
+            self._distant = DistantBook(book, self._path, turns=lambda: self._chance.choice([0, 0, 1, 4]))
+            decided = self._distant.memory
+        self._tokens = PlainTokens(decided)
         engine = SimulatedEngine(self._chance)
         self._recorder = SimulatedRecorder(self._chance)
         manager = StageManager(
-            book=book,
+            book=decided,
             media=engine,
             tokens=self._tokens,
             endpoints=Endpoints(events="ws://e", whip="http://w", rtmp="rtmp://r/app/", rtmps="rtmps://r/app/"),
@@ -364,3 +393,5 @@ class ServerRun:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        if self._distant is not None:
+            self._distant.close()

@@ -7,7 +7,7 @@ so. A crash can come before, during and after either of them.
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from queue import SimpleQueue
 from unittest.mock import patch
@@ -21,6 +21,7 @@ from stagebook.book.tables.change_rows import TransactionRows
 from stagebook.book.tables.writer import table_book
 from stagebook.book.tables.writer.group_committer import GroupCommitter, TransactionGroup
 from stagebook.book.tables.writer.group_writer import GroupWriter
+from tests.book.distant_book import with_loaded_keys
 from tests.book.sample import open_book
 
 
@@ -118,9 +119,12 @@ class SteppedWriter(GroupWriter[apsw.Connection]):
 
 
 @contextmanager
-def stepped_book(path: Path) -> Iterator[tuple[SqliteBook, SteppedWriter]]:
-    """Open a book with a stepped writer. Leaving is a crash unless the book was closed."""
-    with patch.object(table_book, "GroupWriter", SteppedWriter):
+def stepped_book(path: Path, *, is_distant: bool) -> Iterator[tuple[SqliteBook, SteppedWriter]]:
+    """Open a book with a stepped writer, for a `DistantBook` in front of it or not.
+
+    Leaving is a crash unless the book was closed.
+    """
+    with patch.object(table_book, "GroupWriter", SteppedWriter), with_loaded_keys() if is_distant else nullcontext():
         book = open_book(path, show_deleted_history=True)
     writer = book._writer
     assert isinstance(writer, SteppedWriter)

@@ -22,14 +22,17 @@ FAILED_SEEDS = (240, 451, 781, 851, 1_045, 1_382, 1_556, 1_659, 5_428, 9_344)
 ORDERS = {kind.__name__ for kind in get_args(Order)}
 
 
-def simulate_all(seeds: int, folder: Path) -> Progress:
+SEEDS_OF_A_DISTANT_BOOK = 8
+
+
+def simulate_all(seeds: int, folder: Path, *, is_distant: bool = False) -> Progress:
     """Simulate the first seeds; return what has occurred."""
     progress = Progress()
     for seed in range(seeds):
         own = folder / str(seed)
         own.mkdir()
         try:
-            progress.add(simulate(seed, own))
+            progress.add(simulate(seed, own, is_distant=is_distant))
         except Exception as error:
             raise AssertionError(f"seed {seed} fails") from error
     return progress
@@ -37,6 +40,11 @@ def simulate_all(seeds: int, folder: Path) -> Progress:
 
 def test_the_rules_of_the_book_hold(tmp_path: Path) -> None:
     simulate_all(SEEDS, tmp_path)
+
+
+def test_the_rules_hold_when_the_manager_reads_memory(tmp_path: Path) -> None:
+    """No submission reads the book (`DistantBook`), and what a decision needs of the past is fetched before it."""
+    simulate_all(SEEDS_OF_A_DISTANT_BOOK, tmp_path, is_distant=True)
 
 
 @pytest.mark.slow
@@ -55,3 +63,9 @@ def test_the_rules_of_the_book_hold_and_everything_occurs(tmp_path: Path) -> Non
 @pytest.mark.parametrize("seed", FAILED_SEEDS)
 def test_a_seed_that_failed_once_holds(tmp_path: Path, seed: int) -> None:
     simulate(seed, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_many_seeds_hold_when_the_manager_reads_memory(tmp_path: Path) -> None:
+    simulate_all(MANY_SEEDS, tmp_path, is_distant=True)

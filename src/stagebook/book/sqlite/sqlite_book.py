@@ -5,9 +5,9 @@ caller's thread on a read-only connection, which neither blocks the writer nor w
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import apsw
 
@@ -22,15 +22,17 @@ from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.open_readers import open_connection
 from stagebook.book.sqlite.retention.sqlite_retention import SqliteRetention
 from stagebook.book.sqlite.sqlite_committer import SqliteCommitter
-from stagebook.book.store import RetentionStep
+from stagebook.book.store import BookReader, RetentionStep
 from stagebook.book.tables.queries import LAST_SEQUENCE
 from stagebook.book.tables.stored_row_keys import StoredRowKeys
 from stagebook.book.tables.stream_key_seal import ReadSecret, StreamKeySeal
 from stagebook.book.tables.writer.table_book import TableBook
 
+_Result = TypeVar("_Result")
+
 
 class SqliteBook(TableBook[apsw.Connection]):
-    """A book that is open for writing; implements `ServerBook`."""
+    """A book that is open for writing; implements `ServerBook` and `DecisionBook`."""
 
     @classmethod
     def open(
@@ -93,6 +95,27 @@ class SqliteBook(TableBook[apsw.Connection]):
             loop=loop,
             show_deleted_history=show_deleted_history,
         )
+
+    async def read(self, _account_id: str | None, read: Callable[[BookReader], _Result]) -> _Result:
+        """Return what `read` returns for this book, at once; see `DecisionBook.read`."""
+        return read(self)
+
+    async def has_had(self, arn: str) -> bool:
+        """Return whether there is or was a stage or a composition with this ARN."""
+        return self.has_had_stage(arn) or self.compositions.find(arn) is not None
+
+    def is_participant_fetched(self, stage_arn: str, session_id: str, participant_id: str) -> bool:  # noqa: ARG002
+        """Return True: the file is at hand. So the other methods of `DecisionBook` have nothing to do."""
+        return True
+
+    async def fetch_participant(self, stage_arn: str, session_id: str, participant_id: str) -> None:
+        """Do nothing."""
+
+    async def fetch_session(self, stage_arn: str, session_id: str) -> None:
+        """Do nothing."""
+
+    def forget_participant(self, stage_arn: str, session_id: str, participant_id: str) -> None:
+        """Do nothing."""
 
     @property
     def can_shrink(self) -> bool:

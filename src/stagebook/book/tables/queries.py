@@ -46,7 +46,7 @@ LIST_OPEN_SESSIONS = (
     _SESSION
     + """
 FROM session INDEXED BY session_open CROSS JOIN stage ON stage.stage_key = session.stage_key
-WHERE session.end_ms IS NULL
+WHERE session.end_ms IS NULL AND (:account IS NULL OR stage.account_id = :account)
 """
 )
 
@@ -271,6 +271,7 @@ FROM open_recording CROSS JOIN session ON session.session_key = open_recording.s
     CROSS JOIN stage ON stage.stage_key = session.stage_key
     CROSS JOIN participant ON participant.session_key = open_recording.session_key
         AND participant.number = open_recording.participant_number
+WHERE :account IS NULL OR stage.account_id = :account
 ORDER BY open_recording.recording_id
 """
 
@@ -280,6 +281,14 @@ SELECT 1 FROM stage CROSS JOIN revocation ON revocation.stage_key = stage.stage_
 IS_REVOKED = """
 SELECT 1 FROM stage CROSS JOIN revocation ON revocation.stage_key = stage.stage_key
 WHERE stage.arn = :arn AND revocation.participant_id = :participant
+"""
+# A page continues after the participant `:participant` of the stage with the key `:stage`.
+LIST_REVOCATIONS = """
+SELECT stage.arn, revocation.participant_id, stage.stage_key
+FROM stage INDEXED BY stage_of_account CROSS JOIN revocation ON revocation.stage_key = stage.stage_key
+WHERE stage.account_id = :account AND stage.deleted_ms IS NULL AND stage.stage_key >= :stage
+    AND (stage.stage_key > :stage OR revocation.participant_id > :participant)
+ORDER BY stage.stage_key, revocation.participant_id LIMIT :limit
 """
 
 GET_RESOURCE = "SELECT value, resource_key FROM resource WHERE arn = :arn"
@@ -318,11 +327,17 @@ LIST_ACTIVE_REPLICAS = (
         first="replica INDEXED BY replica_active",
         second="stage AS source ON source.stage_key = replica.source_stage_key",
     )
-    + "WHERE replica.state = 0 ORDER BY replica.replica_key"
+    + """
+WHERE replica.state = 0 AND (:account IS NULL OR source.account_id = :account) ORDER BY replica.replica_key
+"""
 )
 
 IS_CONNECTION_REVOKED = """
 SELECT 1 FROM connection_token_revocation WHERE account_id = :account AND token_id = :token
+"""
+LIST_REVOKED_CONNECTION_TOKENS = """
+SELECT token_id FROM connection_token_revocation WHERE account_id = :account AND token_id > :token
+ORDER BY token_id LIMIT :limit
 """
 HAS_BOUND_PARTICIPANTS = """
 SELECT 1 FROM connection_token_revocation

@@ -5,13 +5,21 @@ With SQLite that is usually the event loop's: reading a page takes less time tha
 result is fetched completely, because an open read transaction would keep SQLite's writer from reusing its WAL file.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import TypeVar
 
 from stagebook.book.changes import sequence_time_ms
-from stagebook.book.store import EventRow, OpenParticipant, OpenRecording, Page, ParticipantFilter, RecordedEvent
+from stagebook.book.store import (
+    EventRow,
+    OpenParticipant,
+    OpenRecording,
+    Page,
+    ParticipantFilter,
+    RecordedEvent,
+    Revocation,
+)
 from stagebook.book.tables import queries
 from stagebook.book.tables.compositions.composition_reads import TableCompositions
 from stagebook.book.tables.rows import (
@@ -37,6 +45,8 @@ _END = (1 << 63) - 1
 
 NUMBERS_PER_PAGE = 500
 """How many participants one page of those without a publication or recording looks at: less than a millisecond."""
+
+REVOCATIONS_PER_PAGE = 1_000
 
 _NUMBER_COLUMN = 9
 """The column of a participant's number in LIST_OPEN_PARTICIPANTS. The count of an open event and the event follow."""
@@ -112,6 +122,16 @@ class TableReader:
             queries.GET_PARTICIPANT, arn=stage_arn, session=session_id, participant=participant_id, show=self._show
         )
         return self._first(rows, participant_record)
+
+    def get_numbered_participant(
+        self, stage_arn: str, session_id: str, participant_id: str
+    ) -> tuple[ParticipantRecord, int] | None:
+        """Return the participant in this session, and its number (see `row_keys.py`), or None."""
+        rows = self._rows(
+            queries.GET_PARTICIPANT, arn=stage_arn, session=session_id, participant=participant_id, show=True
+        )
+        record = self._first(rows, participant_record)
+        return None if record is None else (record, rows[0][-1])
 
     def list_participants(
         self,
@@ -201,9 +221,9 @@ class TableReader:
         rows = self._rows(queries.LAST_SEQUENCE_OF_SESSION, arn=stage_arn, session=session_id)
         return None if rows[0][0] is None else sequence_time_ms(rows[0][0])
 
-    def list_open_recordings(self) -> list[OpenRecording]:
+    def list_open_recordings(self, *, account_id: str | None = None) -> list[OpenRecording]:
         """Return every recording that is neither STOPPED nor FAILED, also of ended sessions and deleted stages."""
-        return self._all(self._rows(queries.LIST_OPEN_RECORDINGS), open_recording)
+        return self._all(self._rows(queries.LIST_OPEN_RECORDINGS, account=account_id), open_recording)
 
     def first_event_ms(self) -> int | None:
         """Return the time of the oldest event, None if there is none."""
@@ -217,6 +237,34 @@ class TableReader:
     def is_revoked(self, stage_arn: str, participant_id: str) -> bool:
         """Return whether this participant id may not join this stage again."""
         return bool(self._rows(queries.IS_REVOKED, arn=stage_arn, participant=participant_id))
+
+    def iterate_revocations(self, account_id: str) -> Iterator[Revocation]:
+        """Yield the revocations of participants on the account's stages, without deleted stages."""
+        stage_key, participant_id = 0, ""
+        while True:
+            rows = self._rows(
+                queries.LIST_REVOCATIONS,
+                account=account_id,
+                stage=stage_key,
+                participant=participant_id,
+                limit=REVOCATIONS_PER_PAGE,
+            )
+            yield from (Revocation(arn, revoked_id) for arn, revoked_id, _ in rows)
+            if len(rows) < REVOCATIONS_PER_PAGE:
+                return
+            _, participant_id, stage_key = rows[-1]
+
+    def iterate_revoked_connection_tokens(self, account_id: str) -> Iterator[str]:
+        """Yield the ids of the account's connection tokens that were revoked."""
+        after = ""
+        while True:
+            rows = self._rows(
+                queries.LIST_REVOKED_CONNECTION_TOKENS, account=account_id, token=after, limit=REVOCATIONS_PER_PAGE
+            )
+            yield from (token_id for (token_id,) in rows)
+            if len(rows) < REVOCATIONS_PER_PAGE:
+                return
+            ((after,),) = rows[-1:]
 
     def get_resource(self, arn: str) -> Resource | None:
         """Return a standalone resource, or None."""
@@ -253,9 +301,9 @@ class TableReader:
         )
         return self._page(rows, limit, replica_value)
 
-    def list_active_replicas(self) -> list[Replica]:
+    def list_active_replicas(self, *, account_id: str | None = None) -> list[Replica]:
         """Return every replica in state ACTIVE, including those of deleted stages."""
-        return self._all(self._rows(queries.LIST_ACTIVE_REPLICAS), replica_value)
+        return self._all(self._rows(queries.LIST_ACTIVE_REPLICAS, account=account_id), replica_value)
 
     def has_bound_participants(self, account_id: str, stage_id: str) -> bool:
         """Return whether any participant of a stage is refused without a connection token."""
@@ -265,9 +313,9 @@ class TableReader:
         """Return whether this connection token of the account was revoked."""
         return bool(self._rows(queries.IS_CONNECTION_REVOKED, account=account_id, token=token_id))
 
-    def list_open_sessions(self) -> list[StageSession]:
+    def list_open_sessions(self, *, account_id: str | None = None) -> list[StageSession]:
         """Return every open session, including those of deleted stages."""
-        return self._all(self._rows(queries.LIST_OPEN_SESSIONS), session_value)
+        return self._all(self._rows(queries.LIST_OPEN_SESSIONS, account=account_id), session_value)
 
     def _participant_rows(
         self,

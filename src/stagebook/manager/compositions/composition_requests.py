@@ -11,7 +11,7 @@ from stagebook.manager.compositions.known_compositions import KnownComposition, 
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.manager.tokens.authorization import Authorization
 from stagebook.media.composition.composition_port import CompositionRequest
-from stagebook.stage.arns import COMPOSITION
+from stagebook.stage.arns import COMPOSITION, Arn
 from stagebook.stage.clock import Randomness
 from stagebook.stage.composition.composition import Composition, CompositionDestination
 from stagebook.stage.composition.composition_input import (
@@ -108,8 +108,14 @@ class CompositionRequests:
             raise ConflictError("idempotencyToken was used to start a composition with other parameters")
         return known
 
-    def prepare(self, spec: CompositionSpec, *, is_served: bool, max_running: int | None) -> PreparedComposition:
-        """Return a new composition. `max_running` is how many compositions of all accounts run at most.
+    async def new_arn(self, spec: CompositionSpec) -> Arn:
+        """Return an ARN for a new composition."""
+        return await self._unit.new_arn(region=self._region, account_id=spec.account_id, resource_type=COMPOSITION)
+
+    def prepare(
+        self, spec: CompositionSpec, arn: Arn, *, is_served: bool, max_running: int | None
+    ) -> PreparedComposition:
+        """Return a new composition with this ARN. `max_running` is how many compositions of all accounts run at most.
 
         Raises ResourceNotFoundError, InvalidInputError and ServiceQuotaExceededError.
         """
@@ -121,7 +127,7 @@ class CompositionRequests:
         for configuration in spec.destinations:
             self._require_resources(configuration)
         self._require_quotas(spec, max_running)
-        composition = self._new_composition(spec)
+        composition = self._new_composition(spec, arn)
         in_use = tuple(
             each.destination_id
             for each in composition.destinations
@@ -175,8 +181,7 @@ class CompositionRequests:
             for destination in known.composition.destinations
         )
 
-    def _new_composition(self, spec: CompositionSpec) -> Composition:
-        arn = self._unit.new_arn(region=self._region, account_id=spec.account_id, resource_type=COMPOSITION)
+    def _new_composition(self, spec: CompositionSpec, arn: Arn) -> Composition:
         return Composition(
             arn=str(arn),
             account_id=spec.account_id,

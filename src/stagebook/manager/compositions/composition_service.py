@@ -28,6 +28,7 @@ from stagebook.media.composition.composition_port import (
     OutputReconnecting,
     OutputStarted,
 )
+from stagebook.stage.arns import Arn
 from stagebook.stage.clock import Instant
 from stagebook.stage.composition.composition import KEPT_MS, Composition, CompositionState
 from stagebook.stage.composition.composition_events import CompositionCause, CompositionErrorCode
@@ -73,10 +74,13 @@ class CompositionService:
         if engine is not None:
             engine.listen(self._on_fact)
 
-    async def recover(self) -> int:
-        """End the compositions that an interrupted run has left; return how many there were."""
-        reader, at = self._unit.book.compositions, self._unit.now()
-        left = reader.list_open()
+    async def recover(self, account_id: str | None = None) -> int:
+        """End the compositions that an interrupted run has left; return how many there were.
+
+        Those of one account, None for all accounts.
+        """
+        book = self._unit.book
+        left = await book.read(account_id, lambda reader: reader.compositions.list_open(account_id=account_id))
         complete: Collection[tuple[str, str]] = ()
         if self._engine is not None and left:
             complete = await self._engine.complete_outputs([each.composition_id for each in left])
@@ -86,7 +90,11 @@ class CompositionService:
             for decision in interrupted(composition, at, complete=ids):
                 self._submit(decision, at)
         await self._unit.durable()
-        for composition in reader.list_ended_after(at.wall_ms - KEPT_MS):
+        kept_ms = at.wall_ms - KEPT_MS
+        ended = await book.read(
+            account_id, lambda reader: reader.compositions.list_ended_after(kept_ms, account_id=account_id)
+        )
+        for composition in ended:
             self._known.add(KnownComposition(begin_composition(composition, at)))
         return len(left)
 
@@ -98,11 +106,18 @@ class CompositionService:
         with other parameters) and ServiceQuotaExceededError.
         """
         existing = self._requests.repeated(spec)
-        if existing is not None:
-            await self._unit.durable()
-            return existing.composition
+        if existing is None:
+            arn = await self._requests.new_arn(spec)
+            # Another request with the same token may have come meanwhile.
+            existing = self._requests.repeated(spec)
+            if existing is None:
+                return await self._start_new(spec, arn)
+        await self._unit.durable()
+        return existing.composition
+
+    async def _start_new(self, spec: CompositionSpec, arn: Arn) -> Composition:
         max_running = None if self._engine is None else self._engine.max_compositions
-        prepared = self._requests.prepare(spec, is_served=self._engine is not None, max_running=max_running)
+        prepared = self._requests.prepare(spec, arn, is_served=self._engine is not None, max_running=max_running)
         at = self._unit.now()
         known = KnownComposition(begin_composition(prepared.composition, at))
         session = self._unit.registry.sessions.get(spec.stage_arn)

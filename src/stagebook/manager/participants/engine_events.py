@@ -113,4 +113,4 @@ class EngineEvents:
         session = self._unit.registry.sessions[route.stage_arn]
         stream = session.participants.get(route.participant_id)
         virtual_id = None if stream is None else stream.virtual_id
-        return None if virtual_id is None else self._unit.known_record(session, virtual_id)
+        return None if virtual_id is None else self._unit.entries.known_virtual(session, virtual_id)

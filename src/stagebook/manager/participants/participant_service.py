@@ -107,6 +107,7 @@ class ParticipantService:
         Raises AttemptRefusedError (recorded as PUBLISH_ERROR or JOIN_ERROR), OfferMalformedError, TokenRefusedError
         and ServerBusyError.
         """
+        await self._prepare(claims)
         claims = accompanied(self._unit.registry, claims)
         stage, known = self._enter(claims)
         connection_id = new_connection_id(self._randomness)
@@ -139,6 +140,7 @@ class ParticipantService:
         Raises AttemptRefusedError (recorded as SUBSCRIBE_ERROR or JOIN_ERROR), OfferMalformedError, TokenRefusedError
         and ServerBusyError.
         """
+        await self._prepare(claims)
         claims = accompanied(self._unit.registry, claims)
         stage, known = self._enter(claims)
         connection_id = new_connection_id(self._randomness)
@@ -165,6 +167,7 @@ class ParticipantService:
         With `is_sole` it is of a client that has one events websocket at a time: a former one gets a farewell.
         Raises AttemptRefusedError (recorded as JOIN_ERROR), TokenRefusedError and ServerBusyError.
         """
+        await self._prepare(claims)
         stage, known = self._enter(claims)
         connection_id = new_connection_id(self._randomness)
         request = EventsRequested(
@@ -190,6 +193,11 @@ class ParticipantService:
             raise refusal
         return connection_id
 
+    async def _prepare(self, claims: Claims) -> None:
+        """Fetch what an attempt reads of the past. Raises ServerBusyError."""
+        self._unit.require_capacity()
+        await self._unit.entries.prepare((claims.stage_arn, claims.participant_id))
+
     def _enter(self, claims: Claims) -> tuple[Stage, ParticipantRecord | None]:
         """Authorise an attempt; return the stage that it concerns, and the participant's row if it was there before.
 
@@ -197,7 +205,7 @@ class ParticipantService:
         """
         self._unit.require_capacity()
         stage = self._authorization.authorize(claims)
-        return stage, self._unit.known_record(self._unit.session_of(stage), claims.participant_id)
+        return stage, self._unit.entries.known_record(self._unit.session_of(stage), claims.participant_id)
 
     def show_again(self, *, connection_id: str) -> None:
         """Show an events websocket the list again, because it has not taken all changes. An unknown id is ignored."""

@@ -124,11 +124,9 @@ class RtmpJoin:
 
         Raises StagebookError. A refusal of an identified participant is recorded as an event before it is raised.
         """
-        configuration = self._configuration_named_by(ask.stream_key)
-        # A configuration whose stage was deleted is not attached.
-        if configuration is None or not self._authorization.has_stage(configuration.stage_arn):
-            raise StreamKeyUnknownError
         self._unit.require_capacity()
+        await self._prepare(ask.stream_key)
+        configuration = self._attached(ask.stream_key)
         participant_id = _participant_of(configuration, ask.stream_key)
         protocol = ParticipantProtocol.RTMPS if ask.is_secure else ParticipantProtocol.RTMP
         claims = ingest_claims(
@@ -144,6 +142,26 @@ class RtmpJoin:
         # Here JOINED is durable. A refusal was raised by `_commit`.
         if isinstance(fact, EncoderRequested):
             await self._admit(ask, transaction, fact)
+
+    async def _prepare(self, stream_key: str) -> None:
+        """Fetch what the arrival of an encoder reads of the past. Raises StreamKeyUnknownError."""
+        entry: tuple[str, str] | None = None
+        # The configuration can be attached to another stage meanwhile.
+        while entry != (entry := self._entry(stream_key)):
+            await self._unit.entries.prepare(entry)
+
+    def _entry(self, stream_key: str) -> tuple[str, str]:
+        """Return the stage's ARN and the id of the participant that an encoder with this key is."""
+        configuration = self._attached(stream_key)
+        return configuration.stage_arn, _participant_of(configuration, stream_key) or configuration.participant_id
+
+    def _attached(self, stream_key: str) -> IngestConfiguration:
+        """Return the configuration that a key names. Raises StreamKeyUnknownError if it is not attached to a stage."""
+        configuration = self._configuration_named_by(stream_key)
+        # A configuration whose stage was deleted is not attached.
+        if configuration is None or not self._authorization.has_stage(configuration.stage_arn):
+            raise StreamKeyUnknownError
+        return configuration
 
     def _count_admission(self, configuration_arn: str) -> None:
         """Count an admission; raise ServerBusyError if its configuration has had too many, which makes no event."""
@@ -163,7 +181,7 @@ class RtmpJoin:
 
         The key comes first: a client that does not have the whole key must not learn which protocol is allowed.
         """
-        known = self._unit.known_record(session, claims.participant_id)
+        known = self._unit.entries.known_record(session, claims.participant_id)
         code, detail = ErrorCode.INVALID_STREAM_KEY, _wrong_key(configuration, ask.stream_key)
         if is_right_key:
             if ask.is_secure or configuration.insecure_ingest:

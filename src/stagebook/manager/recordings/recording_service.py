@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from stagebook.book.changes import AppendEvent, Change, DeleteStage, RevokeParticipant
-from stagebook.book.store import BookReader
+from stagebook.book.decision_book import DecisionBook
 from stagebook.manager.recordings.interrupted_recordings import changes_of_interrupted
 from stagebook.manager.recordings.recording_draft import Command, RecordingDraft
 from stagebook.manager.session.pending_resources import PendingResources
@@ -67,7 +67,7 @@ class RecordingService:
         self,
         *,
         engine: RecordingEngine | None,
-        book: BookReader,
+        book: DecisionBook,
         pending: PendingResources,
         randomness: Randomness,
         now: Callable[[], Instant],
@@ -264,12 +264,14 @@ class RecordingService:
             if only in (None, recording.participant_id):
                 draft.take(take_turn(recording, RecordingTurn.STOPPED), RecordingTurn.STOPPED)
 
-    async def interrupted(self) -> list[Change]:
+    async def interrupted(self, account_id: str | None = None) -> list[Change]:
         """Return the changes that end the recordings of a run that did not end them, as the recorder's journals say.
+
+        Those of one account, None for all accounts.
 
         Those that the recorder does not know have failed, and so have all of a server without a recorder.
         """
-        entries = self._book.list_open_recordings()
+        entries = await self._book.read(account_id, lambda reader: reader.list_open_recordings(account_id=account_id))
         outcomes: Mapping[str, RecordingEnded | RecordingFailed] = {}
         if self._engine is not None and entries:
             outcomes = await self._engine.interrupted([entry.recording_id for entry in entries])

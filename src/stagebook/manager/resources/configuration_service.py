@@ -43,9 +43,10 @@ class ConfigurationService:
         """
         check_tags(tags)
         check_frame_size(width=width, height=height)
+        arn = await self._new_arn(account_id, ENCODER_CONFIGURATION)
         self._unit.pending.require_quota(account_id, ENCODER_CONFIGURATION, maximum=self._limits.encoder_configurations)
         configuration = EncoderConfiguration(
-            arn=self._new_arn(account_id, ENCODER_CONFIGURATION),
+            arn=arn,
             account_id=account_id,
             created_ms=self._unit.now().wall_ms,
             name=name,
@@ -64,9 +65,10 @@ class ConfigurationService:
         """Create a storage configuration; the bucket is not accessed. Raises InvalidInputError (tags) and
         ServiceQuotaExceededError."""
         check_tags(tags)
+        arn = await self._new_arn(account_id, STORAGE_CONFIGURATION)
         self._unit.pending.require_quota(account_id, STORAGE_CONFIGURATION, maximum=self._limits.storage_configurations)
         configuration = StorageConfiguration(
-            arn=self._new_arn(account_id, STORAGE_CONFIGURATION),
+            arn=arn,
             account_id=account_id,
             created_ms=self._unit.now().wall_ms,
             name=name,
@@ -90,5 +92,5 @@ class ConfigurationService:
         self._require_unused(arn)
         await self._unit.submit([DeleteResource(arn=arn)])
 
-    def _new_arn(self, account_id: str, resource_type: str) -> str:
-        return str(self._unit.new_arn(region=self._region, account_id=account_id, resource_type=resource_type))
+    async def _new_arn(self, account_id: str, resource_type: str) -> str:
+        return str(await self._unit.new_arn(region=self._region, account_id=account_id, resource_type=resource_type))

@@ -9,11 +9,13 @@ The rows of a stage's configurations stay as they are when the stage is deleted,
 them: a configuration whose stage no longer exists is not attached. ARNs of stages are never used again.
 """
 
+from functools import partial
+
 import msgspec
 from msgspec.structs import replace
 
 from stagebook.book.changes import Change, DeleteResource, PutResource
-from stagebook.book.store import Page
+from stagebook.book.store import BookReader, Page
 from stagebook.manager.resources.ingest_configuration_index import IngestConfigurationIndex, participant_ids
 from stagebook.manager.session.transaction import Transaction
 from stagebook.manager.session.unit_of_work import UnitOfWork
@@ -80,9 +82,9 @@ class IngestConfigurationService:
         Raises InvalidInputError (tags, attributes, RTMP without `insecureIngest`, an unknown stage) and
         ServiceQuotaExceededError.
         """
+        arn = await self._unit.new_arn(region=self._region, account_id=account_id, resource_type=INGEST_CONFIGURATION)
         self._check(account_id, spec)
         self._unit.pending.require_quota(account_id, INGEST_CONFIGURATION, maximum=self._limits.ingest_configurations)
-        arn = self._unit.new_arn(region=self._region, account_id=account_id, resource_type=INGEST_CONFIGURATION)
         configuration = IngestConfiguration(
             arn=str(arn),
             account_id=account_id,
@@ -171,7 +173,9 @@ class IngestConfigurationService:
         """Return a configuration as the book has it. Raises ResourceNotFoundError."""
         return self._shown(_require(arn, self._unit.book.get_resource(arn)))
 
-    def page(self, account_id: str, *, where: IngestFilter, after: int | None, limit: int) -> Page[IngestConfiguration]:
+    async def page(
+        self, account_id: str, *, where: IngestFilter, after: int | None, limit: int
+    ) -> Page[IngestConfiguration]:
         """Return a page of the account's configurations that match, in order of creation.
 
         At most `ROWS_PER_PAGE` configurations are read. A page can therefore have fewer items than `limit`, or none,
@@ -184,7 +188,8 @@ class IngestConfigurationService:
         while True:
             # Never read more than is missing: then the position of the last page is the one to continue after.
             rows = min(limit - len(found), unread)
-            page = self._unit.book.list_resources(account_id, INGEST_CONFIGURATION, after=after, limit=rows)
+            read = partial(_read_page, account_id=account_id, after=after, limit=rows)
+            page = await self._unit.book.read(account_id, read)
             found += [
                 self._shown(resource)
                 for resource in page.items
@@ -252,6 +257,10 @@ class IngestConfigurationService:
         """Return a configuration of the book without a stage that is deleted."""
         is_attached = not configuration.stage_arn or self._unit.book.get_stage(configuration.stage_arn) is not None
         return configuration if is_attached else replace(configuration, stage_arn="")
+
+
+def _read_page(reader: BookReader, *, account_id: str, after: int | None, limit: int) -> Page[Resource]:
+    return reader.list_resources(account_id, INGEST_CONFIGURATION, after=after, limit=limit)
 
 
 def _require(arn: str, resource: Resource | None) -> IngestConfiguration:

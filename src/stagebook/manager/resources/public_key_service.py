@@ -7,11 +7,14 @@ the account for that would block the event loop.
 """
 
 from collections import OrderedDict
+from functools import partial
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from stagebook.book.changes import DeleteResource, PutResource
+from stagebook.book.decision_book import DecisionReader
 from stagebook.book.store import BookReader
+from stagebook.manager.resources.ingest_configuration_index import iterate_resources
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.manager.tokens.key_material import fingerprint, read_material
 from stagebook.stage.arns import PUBLIC_KEY
@@ -21,7 +24,6 @@ from stagebook.stage.limits import Limits
 from stagebook.stage.resources import PublicKey
 
 CACHED_KEYS = 1_024
-PAGE_SIZE = 1_000
 
 
 class KeyRing:
@@ -31,7 +33,7 @@ class KeyRing:
     than the read; a key that is used again after `CACHED_KEYS` others is parsed again. ARNs are never reused.
     """
 
-    def __init__(self, book: BookReader) -> None:
+    def __init__(self, book: DecisionReader) -> None:
         self._book = book
         self._parsed: OrderedDict[str, ec.EllipticCurvePublicKey] = OrderedDict()
 
@@ -56,7 +58,12 @@ class PublicKeyService:
         self._unit = unit
         self._limits = limits
         self._region = region
-        self._arns = _read_fingerprints(unit.book)
+        self._arns: dict[tuple[str, str], str] = {}
+        """The ARN of every key by its account and fingerprint."""
+
+    async def load(self, account_id: str | None) -> None:
+        """Index the keys of an account, None for those of all accounts. Call it before the account is served."""
+        self._arns.update(await self._unit.book.read(account_id, partial(_read_fingerprints, account_id=account_id)))
 
     async def import_key(self, *, account_id: str, name: str, tags: dict[str, str], material: str) -> PublicKey:
         """Import a key; return when it is durable.
@@ -67,9 +74,9 @@ class PublicKeyService:
         """
         check_tags(tags)
         digest = fingerprint(read_material(material))
+        arn = await self._unit.new_arn(region=self._region, account_id=account_id, resource_type=PUBLIC_KEY)
         self._require_new(account_id, digest)
         self._unit.pending.require_quota(account_id, PUBLIC_KEY, maximum=self._limits.public_keys)
-        arn = self._unit.new_arn(region=self._region, account_id=account_id, resource_type=PUBLIC_KEY)
         key = PublicKey(
             arn=str(arn),
             account_id=account_id,
@@ -104,15 +111,6 @@ class PublicKeyService:
         await self._unit.submit([DeleteResource(arn=arn)])
 
 
-def _read_fingerprints(book: BookReader) -> dict[tuple[str, str], str]:
-    """Return the ARN of every public key in the book by its account and fingerprint."""
-    arns: dict[tuple[str, str], str] = {}
-    position: int | None = None
-    while True:
-        page = book.list_resources_of_type(PUBLIC_KEY, after=position, limit=PAGE_SIZE)
-        for key in page.items:
-            if isinstance(key, PublicKey):
-                arns[key.account_id, key.fingerprint] = key.arn
-        position = page.next_position
-        if position is None:
-            return arns
+def _read_fingerprints(reader: BookReader, *, account_id: str | None) -> dict[tuple[str, str], str]:
+    keys = iterate_resources(reader, PUBLIC_KEY, account_id=account_id)
+    return {(key.account_id, key.fingerprint): key.arn for key in keys if isinstance(key, PublicKey)}

@@ -4,7 +4,7 @@ The rules are in `stage/session/rules/replication_facts.py`. This service finds 
 of both sessions in one transaction.
 """
 
-from stagebook.book.store import BookReader
+from stagebook.book.decision_book import DecisionReader
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.manager.tokens.authorization import Authorization
 from stagebook.stage.clock import Randomness
@@ -23,7 +23,7 @@ class ReplicationService:
     def __init__(
         self,
         *,
-        book: BookReader,
+        book: DecisionReader,
         unit: UnitOfWork,
         authorization: Authorization,
         limits: Limits,
@@ -57,12 +57,13 @@ class ReplicationService:
             raise InvalidInputError(member="destinationStageArn", rule="must not be the source stage")
         require_no_room(source_stage_arn, member="sourceStageArn")
         require_no_room(destination_stage_arn, member="destinationStageArn")
+        await self._unit.entries.prepare((source_stage_arn, participant_id), (destination_stage_arn, participant_id))
         self._stage(source_stage_arn)
         destination = self._unit.session_of(self._stage(destination_stage_arn))
         source = self._unit.registry.sessions.get(source_stage_arn)
         if source is None or (
             participant_id not in source.participants
-            and self._book.get_participant(source_stage_arn, source.session_id, participant_id) is None
+            and self._unit.entries.known_record(source, participant_id) is None
         ):
             raise ResourceNotFoundError(kind="participant", name=participant_id)
         fact = ReplicationRequested(
@@ -72,7 +73,7 @@ class ReplicationService:
             destination_session_id=destination.session_id,
             window_seconds=window_seconds,
             attributes=attributes,
-            known=self._unit.known_record(destination, participant_id),
+            known=self._unit.entries.known_record(destination, participant_id),
         )
         transaction = self._unit.begin()
         # The destination session can be new. Then it is not in the registry, and the forwarded fact finds it here.

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from stagebook.book.changes import Change, DeleteStage, PutStage, RevokeParticipant
-from stagebook.book.store import BookReader
+from stagebook.book.decision_book import DecisionReader
 from stagebook.manager.recordings.recording_service import RecordingService
 from stagebook.manager.resources.ingest_configuration_service import IngestConfigurationService
 from stagebook.manager.resources.token_service import TokenService
@@ -32,7 +32,7 @@ class StageService:
     def __init__(
         self,
         *,
-        book: BookReader,
+        book: DecisionReader,
         unit: UnitOfWork,
         authorization: Authorization,
         ingest: IngestConfigurationService,
@@ -82,12 +82,12 @@ class StageService:
         be left behind otherwise. Raises InvalidInputError (tags, attributes) and ServiceQuotaExceededError.
         """
         check_tags(tags)
+        arn = await self._unit.new_arn(region=self._region, account_id=account_id, resource_type=STAGE)
         self._check_recording(account_id, recording)
         for spec in tokens:
             self._tokens.check(spec)
         if self._count(account_id) >= self._limits.stages:
             raise ServiceQuotaExceededError(quota="stages", maximum=self._limits.stages)
-        arn = self._unit.new_arn(region=self._region, account_id=account_id, resource_type=STAGE)
         stage = Stage(
             arn=str(arn),
             account_id=account_id,

@@ -31,6 +31,11 @@ class EventClock:
         self._last: Instant | None = None
         """The last answer, for calls within the same millisecond."""
 
+    def raise_to(self, floor_ms: int) -> None:
+        """Let no time from now on be below `floor_ms`, the time of the newest event in the book."""
+        if self._wall_us < floor_ms * 1000:
+            self._wall_us, self._last = floor_ms * 1000, None
+
     def now(self) -> Instant:
         """Return the present moment on both clocks, in milliseconds. Its wall time is never below an earlier one.
 

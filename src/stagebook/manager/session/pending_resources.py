@@ -15,7 +15,7 @@ from typing import TypeAlias
 import msgspec
 
 from stagebook.book.changes import Change, DeleteResource, PutResource
-from stagebook.book.store import BookReader
+from stagebook.book.decision_book import DecisionReader
 from stagebook.stage.arns import parse_arn
 from stagebook.stage.errors import ServiceQuotaExceededError
 from stagebook.stage.resources import Resource
@@ -35,7 +35,7 @@ class ResourceChange(msgspec.Struct, frozen=True):
 class PendingResources:
     """Reads fall through to the book unless a write for the ARN is pending."""
 
-    def __init__(self, *, book: BookReader) -> None:
+    def __init__(self, *, book: DecisionReader) -> None:
         self._book = book
         self._counts: dict[_AccountAndType, int] = {}
         self._pending: dict[str, tuple[Resource | None, asyncio.Future[None]]] = {}

@@ -11,24 +11,23 @@ can succeed and the server stops, so state in memory that never became durable i
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
 from typing import Any, Protocol
 
-from stagebook.book.changes import (
-    Change,
-)
-from stagebook.book.store import Book, Durable
+from stagebook.book.changes import Change
+from stagebook.book.decision_book import DecisionBook
+from stagebook.book.store import Durable
 from stagebook.manager.session.event_clock import EventClock
 from stagebook.manager.session.order_dispatcher import OrderDispatcher
 from stagebook.manager.session.pending_resources import PendingResources
+from stagebook.manager.session.session_entries import SessionEntries
 from stagebook.manager.session.session_registry import Route, SessionRegistry
 from stagebook.manager.session.timer_queue import Timer, TimerQueue
 from stagebook.manager.session.transaction import SessionRules, Transaction
 from stagebook.stage.arns import Arn
 from stagebook.stage.clock import Clock, Instant, Randomness
 from stagebook.stage.errors import ServerBusyError, StagebookError
-from stagebook.stage.ids import new_arn, new_session_id
-from stagebook.stage.resources import ParticipantRecord, Stage
+from stagebook.stage.ids import new_arn
+from stagebook.stage.resources import Stage
 from stagebook.stage.session import orders
 from stagebook.stage.session.session_facts import SessionFact
 from stagebook.stage.session.session_state import Session
@@ -38,7 +37,6 @@ MAXIMUM_BACKLOG = 100_000
 
 Only attempts of participants and encoders are refused. Ends are always taken, because they free memory and quotas.
 """
-
 
 VISIBLE_ORDERS = (orders.CloseConnection, orders.EndSource, orders.CloseEvents)
 """The orders that clients can observe. They wait until the transaction is durable."""
@@ -62,7 +60,13 @@ class UnitOfWork:
     """
 
     def __init__(
-        self, *, book: Book, clock: Clock, randomness: Randomness, rules: SessionRules, dispatcher: OrderDispatcher
+        self,
+        *,
+        book: DecisionBook,
+        clock: Clock,
+        randomness: Randomness,
+        rules: SessionRules,
+        dispatcher: OrderDispatcher,
     ) -> None:
         self.book = book
         self.registry = SessionRegistry()
@@ -72,11 +76,11 @@ class UnitOfWork:
         self.recordings: RecordingFollower | None = None
         self.changed: Callable[[Session, Collection[str]], None] = lambda _session, _participant_ids: None
         self._clock = clock
-        self._event_clock = EventClock(clock, floor_ms=book.last_time_ms())
+        self._event_clock = EventClock(clock, floor_ms=book.submitted_time_ms)
         self._randomness = randomness
+        self.entries = SessionEntries(book=book, registry=self.registry, randomness=randomness)
         self.dispatcher = dispatcher
         self._last: Durable | None = None
-        self._departed: dict[tuple[str, str], tuple[ParticipantRecord, Durable]] = {}
         # The orders that only concern memory. AskEngine is not among them: the service that began the transaction asks.
         self._followers: Mapping[type[orders.Order], Callable[[str, Any], None]] = {
             orders.OpenRoute: self._open_route,
@@ -115,41 +119,23 @@ class UnitOfWork:
         return refusal, self.commit(transaction)
 
     def session_of(self, stage: Stage) -> Session:
-        """Return the running session of a stage, or a new one, which is not recorded until its first event."""
+        """Return the running session of a stage, or a new one, which is not recorded until its first event.
+
+        Await `entries.prepare` before.
+        """
         running = self.registry.sessions.get(stage.arn)
         return running or Session(
-            stage_arn=stage.arn, account_id=stage.account_id, session_id=self._new_session_id(stage.arn)
+            stage_arn=stage.arn, account_id=stage.account_id, session_id=self.entries.new_session_id(stage.arn)
         )
 
-    def new_arn(self, *, region: str, account_id: str, resource_type: str) -> Arn:
+    async def new_arn(self, *, region: str, account_id: str, resource_type: str) -> Arn:
         """Return the ARN of a new stage or resource. One that is or was in use is drawn again."""
         while True:
             arn = new_arn(
                 region=region, account_id=account_id, resource_type=resource_type, randomness=self._randomness
             )
-            is_known = self.book.has_had_stage(str(arn)) or self.book.compositions.find(str(arn)) is not None
-            if not is_known and self.pending.find(str(arn)) is None:
+            if not await self.book.has_had(str(arn)) and self.pending.find(str(arn)) is None:
                 return arn
-
-    def _new_session_id(self, stage_arn: str) -> str:
-        while True:
-            session_id = new_session_id(self._randomness)
-            if self.book.get_session(stage_arn, session_id) is None:
-                return session_id
-
-    def known_record(self, session: Session, participant_id: str) -> ParticipantRecord | None:
-        """Return the row of a participant that was in a session before and has left it, or None.
-
-        The row keeps the participant's first join. A participant that left a moment ago may not be in the book yet, so
-        rows that are not durable are kept in memory. `has_departed` avoids a read for the usual case, a session that no
-        participant has left.
-        """
-        if not session.has_departed or participant_id in session.participants:
-            return None
-        departed = self._departed.get((session.session_id, participant_id))
-        if departed is not None:
-            return departed[0]
-        return self.book.get_participant(session.stage_arn, session.session_id, participant_id)
 
     def require_capacity(self) -> None:
         """Raise ServerBusyError if MAXIMUM_BACKLOG transactions wait for the book. Call it before each new attempt."""
@@ -168,6 +154,10 @@ class UnitOfWork:
         if resources:
             self.pending.note(resources, durable)
         return durable
+
+    def follow_book(self) -> None:
+        """Let no event be before the newest one in the book, to which accounts may have been added."""
+        self._event_clock.raise_to(self.book.submitted_time_ms)
 
     async def durable(self) -> None:
         """Wait until everything submitted so far is in the book. Raises BookFailedError."""
@@ -194,9 +184,10 @@ class UnitOfWork:
         changes = transaction.changes()
         durable = self._submit_followed(transaction, changes) if changes else self._last
         if transaction.departed:
-            self._remember_departed(transaction, durable)
+            self.entries.note_departed(transaction, durable)
         for session in transaction.sessions.values():
             self.registry.install(session)
+        self.entries.note_sessions(changes)
         for stage_arn, participant_ids in transaction.changed_ids:
             self.changed(transaction.sessions[stage_arn], participant_ids)
         # The caller holds the transaction while it waits, and must not hold an old session (`persistent_map.py`).
@@ -250,16 +241,3 @@ class UnitOfWork:
 
     def _cancel_attempt(self, _stage_arn: str, order: orders.CancelAttempt) -> None:
         self.registry.cancelled[order.connection_id] = order.error
-
-    def _remember_departed(self, transaction: Transaction, durable: Durable | None) -> None:
-        """Keep the rows of participants that have left until the book shows them."""
-        for session_id, record in transaction.departed:
-            if durable is not None:
-                key = (session_id, record.participant_id)
-                self._departed[key] = (record, durable)
-                durable.add_done_callback(partial(self._forget_departed, key))
-
-    def _forget_departed(self, key: tuple[str, str], durable: asyncio.Future[None]) -> None:
-        departed = self._departed.get(key)
-        if departed is not None and departed[1] is durable:
-            del self._departed[key]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from stagebook.book.store import BookReader
+from stagebook.book.decision_book import DecisionReader
 from stagebook.manager.tokens.token_authority import TokenAuthority
 from stagebook.stage.arns import Arn, parse_arn
 from stagebook.stage.claims import Claims, ConnectionClaims
@@ -41,7 +41,7 @@ class Authorization:
     """
 
     def __init__(
-        self, *, book: BookReader, tokens: TokenAuthority, is_ingest_participant: Callable[[str, str], bool]
+        self, *, book: DecisionReader, tokens: TokenAuthority, is_ingest_participant: Callable[[str, str], bool]
     ) -> None:
         self._book = book
         self._tokens = tokens

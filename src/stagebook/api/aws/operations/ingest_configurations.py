@@ -55,7 +55,7 @@ class IngestConfigurationOperations:
 
     async def list(self, call: Call) -> Result:
         """Return summaries, without stream keys, of the account's matching configurations, in order of creation."""
-        page = self._manager.ingest_configurations.page(
+        page = await self._manager.ingest_configurations.page(
             call.caller.account_id,
             where=_filter(call.request),
             after=self._page_tokens.open("ListIngestConfigurations", call),

@@ -40,10 +40,15 @@ LIST_COMPOSITIONS_OF_ACCOUNT = _COMPOSITIONS.format(where="account_id = :account
 LIST_COMPOSITIONS_OF_STAGE = _COMPOSITIONS.format(
     where="stage_arn = :stage AND (:account IS NULL OR account_id = :account) AND"
 )
-LIST_OPEN_COMPOSITIONS = "SELECT value FROM composition WHERE end_ms = :not_ended ORDER BY composition_key"
-LIST_ENDED_COMPOSITIONS = (
-    "SELECT value FROM composition WHERE end_ms > :after AND end_ms < :not_ended ORDER BY composition_key"
-)
+LIST_OPEN_COMPOSITIONS = """
+SELECT value FROM composition WHERE end_ms = :not_ended AND (:account IS NULL OR account_id = :account)
+ORDER BY composition_key
+"""
+LIST_ENDED_COMPOSITIONS = """
+SELECT value FROM composition
+WHERE end_ms > :after AND end_ms < :not_ended AND (:account IS NULL OR account_id = :account)
+ORDER BY composition_key
+"""
 _LOGGED_COMPOSITION_EVENT = """
 SELECT composition.account_id, composition.stage_arn, composition.arn, composition_event.sequence,
     composition_event.name, composition_event.destination_id, composition_event.error_code, composition_event.cause
@@ -110,13 +115,15 @@ class TableCompositions:
             position = rows[-1][1]
         return Page(items=[composition for composition, _ in items], next_position=position)
 
-    def list_open(self) -> list[Composition]:
+    def list_open(self, *, account_id: str | None = None) -> list[Composition]:
         """Return every composition that has not ended, in order of creation."""
-        return self._read(composition_value, LIST_OPEN_COMPOSITIONS, not_ended=NOT_ENDED_MS)
+        return self._read(composition_value, LIST_OPEN_COMPOSITIONS, account=account_id, not_ended=NOT_ENDED_MS)
 
-    def list_ended_after(self, time_ms: int) -> list[Composition]:
+    def list_ended_after(self, time_ms: int, *, account_id: str | None = None) -> list[Composition]:
         """Return every composition that ended after a time in ms since the epoch."""
-        return self._read(composition_value, LIST_ENDED_COMPOSITIONS, after=time_ms, not_ended=NOT_ENDED_MS)
+        return self._read(
+            composition_value, LIST_ENDED_COMPOSITIONS, account=account_id, after=time_ms, not_ended=NOT_ENDED_MS
+        )
 
     def page_events(self, arn: str, *, after: int | None, limit: int) -> Page[LoggedCompositionEvent]:
         """Return a page of the events of a composition, oldest first."""
