@@ -33,8 +33,8 @@ def writer(connection: PostgresConnection) -> GroupWriter:
 
 
 @pytest.fixture
-async def pool(book_url: str) -> AsyncIterator[ReaderPool]:
-    pool = ReaderPool(partial(open_database_reader, book_url), threads=2)
+async def pool(postgres_book_url: str) -> AsyncIterator[ReaderPool]:
+    pool = ReaderPool(partial(open_database_reader, postgres_book_url), threads=2)
     yield pool
     await pool.close()
 
@@ -60,9 +60,13 @@ async def test_a_read_finds_what_was_acknowledged_before(writer: GroupWriter, po
         assert rows[0][0] == writer.translator.last_sequence
 
 
-async def test_a_read_that_takes_too_long_is_refused_and_harms_no_other(writer: GroupWriter, book_url: str) -> None:
+async def test_a_read_that_takes_too_long_is_refused_and_harms_no_other(
+    writer: GroupWriter, postgres_book_url: str
+) -> None:
     assert writer.groups == 1
-    pool = ReaderPool(partial(open_database_reader, book_url, statement_seconds=0.05), threads=1, patience_seconds=0.01)
+    pool = ReaderPool(
+        partial(open_database_reader, postgres_book_url, statement_seconds=0.05), threads=1, patience_seconds=0.01
+    )
     with pytest.raises(ServerBusyError, match="does not answer"):
         await pool.run("a", lambda reader: reader._connection.rows("SELECT pg_sleep(60)"))
     assert await PooledPages(pool).get_stage(ARN) is not None
