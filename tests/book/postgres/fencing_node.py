@@ -26,9 +26,16 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
+from stagebook.book.postgres.account_functions import SEQUENCE_SLOTS
 from stagebook.book.postgres.account_leases import list_abandoned, take_account
 from stagebook.book.postgres.database_contact import DatabaseContact
-from stagebook.book.postgres.node_run import HEARTBEAT_SECONDS, LEASE_SECONDS, register_run, renew_run
+from stagebook.book.postgres.node_run import (
+    HEARTBEAT_SECONDS,
+    LEASE_SECONDS,
+    read_sequence_slot,
+    register_run,
+    renew_run,
+)
 from stagebook.book.postgres.postgres_connection import BookUnreachableError, PostgresConnection
 from stagebook.book.postgres.write_function import WRITE, group_parameters
 from stagebook.book.store import BookFailedError
@@ -73,7 +80,9 @@ class Writer:
         self.taken: queue.SimpleQueue[Taken] = queue.SimpleQueue()
         self._numbers = itertools.count(self.run_id * PARTICIPANTS_OF_RUN)
         self._on_stage: dict[int, list[int]] = {}
-        self._sequence = self._group = 0
+        slot = read_sequence_slot(self._connection, self.run_id)
+        self._slot, self._sequence = slot.slot, slot.last_sequence
+        self._group = 0
 
     def work(self) -> None:
         """Write until the run is over or the database is gone."""
@@ -134,7 +143,8 @@ class Writer:
         return {"what": "ack", "account": account, "participant": participant, "name": EVENT_NAME_CODE[name]}
 
     def _append(self, rows: TransactionRows, account: int, participant: int, event: Event) -> None:
-        self._sequence = max(self._sequence + 1, time.time_ns() // 1_000_000 << SEQUENCE_TIME_SHIFT)
+        sequence = max(self._sequence + 1, time.time_ns() // 1_000_000 << SEQUENCE_TIME_SHIFT)
+        self._sequence = sequence + (self._slot - sequence) % SEQUENCE_SLOTS
         row = event_row(account, participant, self._sequence, event)
         rows.append((EVENTS, json.dumps(row)))
 

@@ -1,9 +1,20 @@
 """The rows of runs."""
 
+import threading
+
 import pytest
 
-from stagebook.book.postgres.node_run import RunState, end_run, list_runs, register_run, renew_run
+from stagebook.book.postgres.account_functions import SEQUENCE_SLOTS
+from stagebook.book.postgres.node_run import (
+    RunState,
+    end_run,
+    list_runs,
+    read_sequence_slot,
+    register_run,
+    renew_run,
+)
 from stagebook.book.postgres.postgres_connection import PostgresConnection, RunFencedError
+from stagebook.book.store import BookFailedError
 
 
 def registered(connection: PostgresConnection, node: str = "node") -> int:
@@ -12,6 +23,58 @@ def registered(connection: PostgresConnection, node: str = "node") -> int:
 
 def test_each_registration_is_another_run(connection: PostgresConnection) -> None:
     assert registered(connection) < registered(connection)
+
+
+def slots(connection: PostgresConnection, *runs: int) -> list[int]:
+    return [read_sequence_slot(connection, run_id).slot for run_id in runs]
+
+
+def test_living_runs_have_slots_of_their_own(connection: PostgresConnection) -> None:
+    first, second, third = (registered(connection) for _ in range(3))
+    assert slots(connection, first, second, third) == [0, 1, 2]
+    end_run(connection, second)
+    connection.execute("UPDATE node_run SET heartbeat_at = now() - interval '61 minutes' WHERE run_id = %s", (first,))
+    assert slots(connection, registered(connection), registered(connection), registered(connection)) == [0, 1, 3]
+    with pytest.raises(RunFencedError):
+        renew_run(connection, first)
+
+
+def test_a_run_begins_above_the_numbers_of_its_slot(connection: PostgresConnection) -> None:
+    first, second = registered(connection), registered(connection)
+    connection.execute("UPDATE node_run SET last_sequence = run_id * 1000")
+    for run_id in (first, second):
+        end_run(connection, run_id)
+    third, fourth = registered(connection), registered(connection)
+    numbers = [read_sequence_slot(connection, run_id).last_sequence for run_id in (third, fourth)]
+    assert numbers == [first * 1000, second * 1000]
+
+
+def test_nodes_that_start_at_the_same_time_get_different_slots(postgres_book_url: str) -> None:
+    found: list[int] = []
+    ready = threading.Barrier(6)
+
+    def start() -> None:
+        own = PostgresConnection(postgres_book_url)
+        ready.wait()
+        found.extend(slots(own, registered(own)))
+        own.close()
+
+    nodes = [threading.Thread(target=start) for _ in range(6)]
+    for node in nodes:
+        node.start()
+    for node in nodes:
+        node.join()
+    assert sorted(found) == list(range(6))
+
+
+def test_more_runs_than_slots_are_refused(connection: PostgresConnection) -> None:
+    connection.execute(
+        "INSERT INTO node_run (sequence_slot, backend_pid, node, internal_url, software_version)"
+        " SELECT slot, 0, '', '', '' FROM generate_series(0, %s::integer - 1) AS slot",
+        (SEQUENCE_SLOTS,),
+    )
+    with pytest.raises(BookFailedError, match="there are 1024 other nodes"):
+        registered(connection)
 
 
 def test_runs_are_listed_with_their_state(connection: PostgresConnection) -> None:

@@ -27,7 +27,7 @@ def open_database_reader(url: str, *, statement_seconds: float | None = None) ->
 
 @pytest.fixture
 def writer(connection: PostgresConnection) -> GroupWriter:
-    writer = GroupWriter(connection)
+    writer = GroupWriter(connection, sequence_slots=1)
     writer.write(*TRANSACTIONS)
     return writer
 

@@ -16,6 +16,7 @@ from stagebook.book.changes import (
     PutStage,
     RevokeConnectionToken,
     RevokeParticipant,
+    sequence_time_ms,
 )
 from stagebook.book.postgres.postgres_connection import PostgresConnection, RunFencedError
 from stagebook.book.postgres.write_function import group_parameters
@@ -142,8 +143,9 @@ def sorted_rows(rows: Iterable[object]) -> list[object]:
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_groups_of_any_size_write_the_rows_of_the_sqlite_book(
-    writer: GroupWriter, tmp_path: Path, seed: int
+    connection: PostgresConnection, tmp_path: Path, seed: int
 ) -> None:
+    writer = GroupWriter(connection, sequence_slots=1)
     history = random_history(seed)
     chance = random.Random(seed)
     left = list(history)
@@ -194,6 +196,21 @@ def test_a_group_renews_the_heartbeat_and_notes_the_sequence(writer: GroupWriter
     )
     assert is_fresh
     assert sequence == writer.translator.last_sequence > 0
+
+
+def test_writers_never_give_the_same_sequence_number(connection: PostgresConnection) -> None:
+    """A position of the event log is between two events, and a composition's event is found by its number alone."""
+    given: list[int] = []
+    for _ in range(3):
+        writer = GroupWriter(connection)
+        stage, session = f"{sample.ARN}{writer.run_id}", f"{sample.SESSION}{writer.run_id}"
+        writer.translator.translate([sample.put_stage(stage), sample.open_session(session, arn=stage)])
+        writer.translator.translate([sample.put("p", session_id=session, arn=stage)])
+        for at_ms in (sample.NOON_MS, sample.NOON_MS, sample.NOON_MS + 1):
+            sequences, _ = writer.translator.translate([sample.append("p", at_ms=at_ms, session_id=session, arn=stage)])
+            given += sequences
+            assert sequence_time_ms(sequences[0]) == at_ms
+    assert len(set(given)) == 9
 
 
 def test_nul_characters_are_replaced(writer: GroupWriter) -> None:

@@ -1,4 +1,9 @@
-"""The SQL functions by which nodes take accounts and end runs: each call is one transaction.
+"""The SQL functions by which runs begin and take accounts: each call is one transaction.
+
+    run_register_1(node, internal URL, version) -> run
+
+A run gets the lowest slot of sequence numbers that no living run has (`node_run.py`). Registrations wait for each
+other. A run that has been silent for an hour is fenced, which frees its slot.
 
     account_take_1(account, run, lease in seconds) -> (is taken, last sequence number of the account, run before)
 
@@ -12,7 +17,32 @@ Two takers: the second one waits for the row of the account, and finds the run o
 
 from typing import Final
 
-ACCOUNT_FUNCTIONS: Final = """
+SEQUENCE_SLOTS: Final = 1024
+"""How many runs can live at a time."""
+
+_LOCK_KEY: Final = 0x53426F6C
+"""The advisory lock of registrations: another one than that of migrations."""
+
+ACCOUNT_FUNCTIONS: Final = f"""
+CREATE FUNCTION run_register_1(p_node text, p_internal_url text, p_software_version text) RETURNS bigint
+LANGUAGE plpgsql AS $function$
+DECLARE
+    free_slot smallint;
+    new_run bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock({_LOCK_KEY});
+    UPDATE node_run SET fenced_at = clock_timestamp()
+    WHERE fenced_at IS NULL AND ended_at IS NULL AND heartbeat_at < clock_timestamp() - interval '1 hour';
+    SELECT min(slot) INTO free_slot FROM generate_series(0, {SEQUENCE_SLOTS - 1}) AS slot
+    WHERE slot NOT IN (SELECT sequence_slot FROM node_run WHERE fenced_at IS NULL AND ended_at IS NULL);
+    IF free_slot IS NULL THEN
+        RAISE EXCEPTION 'there are {SEQUENCE_SLOTS} other nodes';
+    END IF;
+    INSERT INTO node_run (sequence_slot, backend_pid, node, internal_url, software_version)
+    VALUES (free_slot, pg_backend_pid(), p_node, p_internal_url, p_software_version) RETURNING run_id INTO new_run;
+    RETURN new_run;
+END $function$;
+
 CREATE FUNCTION account_take_1(
     p_account text, p_run bigint, p_lease_seconds double precision,
     OUT is_taken boolean, OUT account_sequence bigint, OUT former_run bigint
@@ -49,4 +79,4 @@ BEGIN
     PERFORM pg_notify('stagebook_account_lease', p_account);
     is_taken := true;
 END $function$;
-"""
+"""  # noqa: S608 - a constant

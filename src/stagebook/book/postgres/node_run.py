@@ -10,6 +10,10 @@ when nothing is written. All times are by the clock of the database, so the cloc
 * A process must not rely on its run for longer than LEASE_SECONDS after the beginning of its last successful write or
   renewal, by its own monotonic clock: another node may own the accounts then.
 
+The sequence numbers that a run gives are those whose remainder, divided by SEQUENCE_SLOTS, is its slot. No other living
+run has the slot, so all numbers of a book are different, whatever the clocks of the nodes are: the event log has one
+order, and each number is a position in it. A run begins above the numbers of the runs that had its slot before.
+
 Rows of runs that are over are kept for a while, for `stagebook cluster status`; ids are never used again.
 """
 
@@ -25,9 +29,10 @@ LEASE_SECONDS: Final = 3.0
 HEARTBEAT_SECONDS: Final = 0.5
 """How often a run that writes nothing renews its heartbeat: a lease has time for several attempts."""
 
-_REGISTER: Final = """
-INSERT INTO node_run (backend_pid, node, internal_url, software_version) VALUES (pg_backend_pid(), %s, %s, %s)
-RETURNING run_id
+_REGISTER: Final = "SELECT run_register_1(%s, %s, %s)"
+_SLOT: Final = """
+SELECT sequence_slot, (SELECT max(last_sequence) FROM node_run AS former WHERE former.sequence_slot = own.sequence_slot)
+FROM node_run AS own WHERE run_id = %s
 """
 _RENEW: Final = """
 UPDATE node_run SET heartbeat_at = clock_timestamp(), backend_pid = pg_backend_pid()
@@ -77,11 +82,24 @@ class NodeRun(msgspec.Struct, frozen=True, kw_only=True):
     accounts: int
 
 
+class SequenceSlot(msgspec.Struct, frozen=True, kw_only=True):
+    """Which sequence numbers a run may give: those above `last_sequence` with the remainder `slot`."""
+
+    slot: int
+    last_sequence: int
+
+
 def register_run(connection: PostgresConnection, *, node: str, internal_url: str, software_version: str) -> int:
     """Begin a run on the connection that will write; return its id. `internal_url` is where other nodes reach it."""
     connection.execute(_FORGET)
     ((run_id,),) = connection.execute(_REGISTER, (node, internal_url, software_version))
     return int(run_id)
+
+
+def read_sequence_slot(connection: PostgresConnection, run_id: int) -> SequenceSlot:
+    """Return the sequence numbers of a run that was registered."""
+    ((slot, last_sequence),) = connection.execute(_SLOT, (run_id,))
+    return SequenceSlot(slot=slot, last_sequence=last_sequence)
 
 
 def renew_run(connection: PostgresConnection, run_id: int) -> None:

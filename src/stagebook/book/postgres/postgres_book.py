@@ -19,8 +19,9 @@ import msgspec
 
 from stagebook.book.changes import AppendEvent, Change, PutParticipant
 from stagebook.book.postgres.account_acquisition import AccountAcquisition, TakenAccount
+from stagebook.book.postgres.account_functions import SEQUENCE_SLOTS
 from stagebook.book.postgres.key_blocks import KeyBlocks
-from stagebook.book.postgres.node_run import register_run
+from stagebook.book.postgres.node_run import SequenceSlot, read_sequence_slot, register_run
 from stagebook.book.postgres.owned_row_keys import OwnedRowKeys, account_of_change, require_owned
 from stagebook.book.postgres.postgres_committer import PostgresCommitter
 from stagebook.book.postgres.postgres_connection import PostgresConnection
@@ -90,6 +91,7 @@ class PostgresBook(TableBook[PostgresConnection]):
                 reading,
                 PostgresCommitter(writing, run_id=run_id, renewed_at=renewed_at, patience_seconds=patience_seconds),
                 AccountAcquisition(control, run_id=run_id, reads_account_keys=not reads_row_keys),
+                sequences=read_sequence_slot(control, run_id),
                 seal=seal,
                 loop=loop or asyncio.get_running_loop(),
                 show_deleted_history=show_deleted_history,
@@ -104,6 +106,7 @@ class PostgresBook(TableBook[PostgresConnection]):
         committer: PostgresCommitter,
         acquisition: AccountAcquisition,
         *,
+        sequences: SequenceSlot,
         seal: StreamKeySeal,
         loop: asyncio.AbstractEventLoop,
         show_deleted_history: bool,
@@ -120,7 +123,9 @@ class PostgresBook(TableBook[PostgresConnection]):
             reading,
             committer,
             keys=self._row_keys(reading, reads_row_keys=reads_row_keys),
-            last_sequence=0,
+            last_sequence=sequences.last_sequence,
+            sequence_slot=sequences.slot,
+            sequence_slots=SEQUENCE_SLOTS,
             seal=seal,
             loop=loop,
             show_deleted_history=show_deleted_history,

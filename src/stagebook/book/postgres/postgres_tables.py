@@ -181,6 +181,7 @@ CREATE TABLE node_run (
     last_group bigint NOT NULL DEFAULT 0,
     last_sequence bigint NOT NULL DEFAULT 0,
     backend_pid integer NOT NULL,
+    sequence_slot smallint NOT NULL DEFAULT 0,
     node text COLLATE "C" NOT NULL,
     internal_url text NOT NULL,
     software_version text NOT NULL

@@ -78,13 +78,18 @@ class ChangeTranslator:
     """Checks transactions, translates them to rows, and assigns the sequence numbers of events.
 
     Transactions must be translated in the order in which they are committed. `last_sequence` is the newest sequence
-    number that was assigned.
+    number that was assigned. Of several writers of one book, each has a slot: it assigns the numbers whose remainder,
+    divided by `sequence_slots`, is `sequence_slot`.
     """
 
-    def __init__(self, keys: RowKeys, *, seal: StreamKeySeal, last_sequence: int) -> None:
+    def __init__(
+        self, keys: RowKeys, *, seal: StreamKeySeal, last_sequence: int, sequence_slot: int = 0, sequence_slots: int = 1
+    ) -> None:
         self._keys = keys
         self._seal = seal
         self.last_sequence = last_sequence
+        self._slot = sequence_slot
+        self._slots = sequence_slots
         self.event_counts = EventCounts()
         """The events of all transactions that were translated."""
         self._put: list[tuple[SessionKeys, ParticipantRecord]] = []
@@ -162,7 +167,8 @@ class ChangeTranslator:
         """Assign the next sequence number. They grow strictly, even when the wall clock goes back."""
         if not 0 <= at_ms < MAXIMUM_TIME_MS:
             raise ChangeRefusedError(f"{at_ms} ms is not a time of an event")
-        self.last_sequence = max(self.last_sequence + 1, at_ms << SEQUENCE_TIME_SHIFT)
+        sequence = max(self.last_sequence + 1, at_ms << SEQUENCE_TIME_SHIFT)
+        self.last_sequence = sequence + (self._slot - sequence) % self._slots
         return self.last_sequence
 
     def _participant_row(self, change: PutParticipant, undo: Undo) -> Row:

@@ -37,14 +37,21 @@ class TableBook(TableReader, Generic[Connection]):
         *,
         keys: RowKeys,
         last_sequence: int,
+        sequence_slot: int = 0,
+        sequence_slots: int = 1,
         seal: StreamKeySeal,
         loop: asyncio.AbstractEventLoop,
         show_deleted_history: bool,
     ) -> None:
-        """Start the writer thread. `last_sequence` is the newest sequence number of the book."""
+        """Start the writer thread. `last_sequence` is the newest sequence number of the book.
+
+        The book assigns those with the remainder `sequence_slot`, divided by `sequence_slots`.
+        """
         super().__init__(reading, show_deleted_history=show_deleted_history, seal=seal)
         self._keys = keys
-        self._translator = ChangeTranslator(keys, seal=seal, last_sequence=last_sequence)
+        self._translator = ChangeTranslator(
+            keys, seal=seal, last_sequence=last_sequence, sequence_slot=sequence_slot, sequence_slots=sequence_slots
+        )
         self._backlog = 0
         self._listeners: list[Callable[[], None]] = []
         self._closing = False
