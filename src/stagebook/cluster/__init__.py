@@ -17,5 +17,6 @@ The server uses `cluster_node.ClusterNode`:
     await node.stop()                       after both servers
 
 `local` is a `LocalAccounts`: the accounts of this run, and how a free one is taken. `source` is an `AccountDirectory`:
-the owners of all accounts, read from the leases. Both are in `account_owner`.
+the owners of all accounts, read from the leases. Both are in `account_owner`; `lease_directory` implements the second
+one, and `follow(node.note_owners_changed)` of it passes the notifications on.
 """

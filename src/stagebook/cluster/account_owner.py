@@ -41,6 +41,7 @@ class LocalAccounts(Protocol):
     async def acquire(self, account_id: str) -> bool:
         """Take an account that has no owner, load it, and end what its former owner left open.
 
-        Return whether this run owns it: False if another run took it first, or none may take it yet. Concurrent calls
-        for one account are allowed.
+        Return whether this run owns it: False if another run took it first, or none may take it yet. After an outage of
+        the database all runs look dead for a moment, so nothing is taken for one lease. Concurrent calls for one
+        account are allowed.
         """

@@ -163,9 +163,16 @@ async def test_a_node_serves_its_own_websockets_and_those_of_accounts_that_do_no
     assert len(first.scopes) == 2
 
 
-async def test_the_tunnels_to_a_run_that_ended_are_closed() -> None:
+async def test_the_tunnels_to_a_run_that_has_long_been_missing_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Cluster(never, Echo()).running() as cluster, joined(cluster) as client:
         cluster.leases.owners[ACCOUNT] = None
+        reads = cluster.leases.reads
+        cluster.first.cluster.note_owners_changed()
+        await until(lambda: cluster.leases.reads > reads)
+        await client.send("still here")
+        assert await client.recv() == "still here"
+        monkeypatch.setattr("stagebook.cluster.forwarding.forwarding_application.FORGET_SECONDS", 0.01)
+        await asyncio.sleep(0.02)
         cluster.first.cluster.note_owners_changed()
         with pytest.raises(ConnectionClosed):
             await client.recv()

@@ -73,7 +73,7 @@ class TwoServers:
 
 @asynccontextmanager
 async def two_servers(*, with_tls: bool = False) -> AsyncIterator[TwoServers]:
-    async with running_rtmp_server(with_tls=with_tls) as asked, running_rtmp_server() as serving:
+    async with running_rtmp_server(with_tls=with_tls) as asked, running_rtmp_server(with_tls=with_tls) as serving:
         servers = TwoServers(asked, serving)
         accepting = asyncio.create_task(servers.owner.run())
         try:

@@ -36,6 +36,8 @@ from stagebook.stage.errors import ServerBusyError
 
 BODY_TIMEOUT_SECONDS: Final = 5.0
 """For the few bodies that name the account."""
+FORGET_SECONDS: Final = 5.0
+"""Longer than a lease and its recovery: by then, another run has the accounts of one that is dead."""
 _log = structlog.get_logger(__name__)
 
 
@@ -76,6 +78,8 @@ class ForwardingApplication:
         self._request_ids = request_ids
         self._bodies = BodyReader(timeout_seconds=BODY_TIMEOUT_SECONDS)
         self._kept = KeptBytes()
+        self._monotonic = monotonic
+        self._missing_since: dict[int, float] = {}
         self._pools: dict[int, OwnerPool] = {}
         self._log_limit = LogRateLimit(clock=monotonic)
         self.tunnels = TunnelCounts()
@@ -99,15 +103,26 @@ class ForwardingApplication:
                 body.forget()
 
     def forget_runs(self, alive: frozenset[int]) -> None:
-        """End the connections to runs that own nothing, which are not alive. Their requests fail at once."""
-        for run_id in self._pools.keys() - alive:
-            self._pools.pop(run_id).close()
-        for run_id in self.tunnels.run_ids() - alive:
-            self.tunnels.end_run(run_id)
+        """End the connections to runs that have owned nothing for FORGET_SECONDS. Their requests fail at once.
+
+        `alive` are the runs that own an account. After an outage of the database, all look dead for a moment.
+        """
+        now = self._monotonic()
+        used = self._pools.keys() | self.tunnels.run_ids()
+        self._missing_since = {run_id: self._missing_since.get(run_id, now) for run_id in used - alive}
+        for run_id, since in self._missing_since.items():
+            if now - since >= FORGET_SECONDS:
+                self._forget(run_id)
 
     def close(self) -> None:
         """End all connections to owners."""
-        self.forget_runs(frozenset())
+        for run_id in self._pools.keys() | self.tunnels.run_ids():
+            self._forget(run_id)
+
+    def _forget(self, run_id: int) -> None:
+        if (pool := self._pools.pop(run_id, None)) is not None:
+            pool.close()
+        self.tunnels.end_run(run_id)
 
     @property
     def in_progress(self) -> int:

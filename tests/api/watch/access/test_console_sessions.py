@@ -9,6 +9,7 @@ from stagebook.api.watch.access.console_sessions import (
     MAXIMUM_SESSIONS,
     MAXIMUM_SESSIONS_PER_KEY,
     ConsoleSessions,
+    session_account,
 )
 from stagebook.server.system_clock import SystemRandomness
 from tests.api.watch.access.key_store import KeyStore
@@ -99,3 +100,11 @@ def test_the_sessions_of_all_keys_have_a_bound(sessions: Sessions) -> None:
             sessions.sessions.open(key)
     sessions.sessions.open(sessions.new_key())
     assert len(sessions.sessions) == MAXIMUM_SESSIONS
+
+
+def test_a_session_id_begins_with_the_account(sessions: Sessions) -> None:
+    key = sessions.new_key()
+    session_id = sessions.sessions.open(key)
+    assert session_account(session_id) == key.account_id
+    for malformed in ("", "x", session_id[1:], session_id[:-1], session_id.upper() + "g"):
+        assert session_account(malformed) is None

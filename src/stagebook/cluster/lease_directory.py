@@ -1,0 +1,76 @@
+"""The leases of a book in PostgreSQL as the `AccountDirectory` of a node.
+
+It has two connections and two threads: one reads, one waits for the notifications of changed leases. Only nodes with
+such a book import this module: it needs the extra `postgres`.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import structlog
+
+from stagebook.book.postgres.account_leases import LeaseChanges, list_leases
+from stagebook.book.postgres.postgres_connection import PostgresConnection
+from stagebook.book.store import BookFailedError
+from stagebook.cluster.account_owner import AccountOwner
+
+WAIT_SECONDS: Final = 1.0
+"""How long a thread waits for a notification: so long `close` may take."""
+RETRY_SECONDS: Final = 1.0
+_log = structlog.get_logger(__name__)
+
+
+class LeaseDirectory:
+    """Implements `AccountDirectory`. `close` must be called at the end."""
+
+    def __init__(self, database_url: str) -> None:
+        """Connect to the database. Raises BookRefusedError and BookUnreachableError."""
+        self._reading = PostgresConnection(database_url)
+        try:
+            self._waiting = PostgresConnection(database_url)
+        except BaseException:
+            self._reading.close()
+            raise
+        self._changes = LeaseChanges(self._waiting)
+        # One thread each: a connection belongs to one thread at a time.
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="leases")
+        self._listener = ThreadPoolExecutor(1, thread_name_prefix="lease-changes")
+        self._following: asyncio.Task[None] | None = None
+
+    async def owners(self) -> Mapping[str, AccountOwner | None]:
+        """As AccountDirectory. Raises BookFailedError."""
+        return await asyncio.get_running_loop().run_in_executor(self._reader, self._owners)
+
+    def follow(self, on_changed: Callable[[], None]) -> None:
+        """Call `on_changed` from now on when an account gets another owner, or may have got one."""
+        self._following = asyncio.create_task(self._follow(on_changed))
+
+    async def close(self) -> None:
+        """Stop, and disconnect."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+        for executor, connection in ((self._reader, self._reading), (self._listener, self._waiting)):
+            await asyncio.get_running_loop().run_in_executor(executor, connection.close)
+            executor.shutdown()
+
+    def _owners(self) -> dict[str, AccountOwner | None]:
+        return {
+            lease.account_id: AccountOwner(node=lease.node, run_id=lease.run_id, internal_url=lease.internal_url)
+            if lease.is_alive
+            else None
+            for lease in list_leases(self._reading)
+        }
+
+    async def _follow(self, on_changed: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                if await loop.run_in_executor(self._listener, self._changes.wait, WAIT_SECONDS):
+                    on_changed()
+            except BookFailedError as error:
+                # The directory is read every second, too.
+                _log.info("changes of leases are not notified", reason=str(error))
+                await asyncio.sleep(RETRY_SECONDS)

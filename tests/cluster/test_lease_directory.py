@@ -1,0 +1,46 @@
+"""The directory of a node over a real database: owners, accounts without one, and notifications."""
+
+import asyncio
+
+import pytest
+
+from stagebook.book.postgres.account_leases import take_account
+from stagebook.book.postgres.node_run import end_run, register_run
+from stagebook.book.postgres.postgres_connection import BookUnreachableError, PostgresConnection
+from stagebook.cluster.account_owner import AccountOwner
+from stagebook.cluster.lease_directory import LeaseDirectory
+from tests.cluster.cluster_harness import ACCOUNT, OTHER_ACCOUNT
+
+
+async def test_it_reads_the_owners_and_is_notified_of_others(postgres_book_url: str) -> None:
+    connection = PostgresConnection(postgres_book_url)
+    runs = [
+        register_run(connection, node=name, internal_url=f"http://{name}:1", software_version="1")
+        for name in ("first", "second")
+    ]
+    take_account(connection, ACCOUNT, run_id=runs[0])
+    take_account(connection, OTHER_ACCOUNT, run_id=runs[1])
+    directory = LeaseDirectory(postgres_book_url)
+    changed = asyncio.Event()
+    try:
+        first, second = (
+            AccountOwner(node=name, run_id=run_id, internal_url=f"http://{name}:1")
+            for name, run_id in zip(("first", "second"), runs, strict=True)
+        )
+        assert await directory.owners() == {ACCOUNT: first, OTHER_ACCOUNT: second}
+        end_run(connection, runs[0])
+        assert await directory.owners() == {ACCOUNT: None, OTHER_ACCOUNT: second}
+        directory.follow(changed.set)
+        await asyncio.wait_for(changed.wait(), 20)  # it may have missed some before it listened
+        changed.clear()
+        take_account(connection, ACCOUNT, run_id=runs[1])
+        await asyncio.wait_for(changed.wait(), 20)
+        assert await directory.owners() == {ACCOUNT: second, OTHER_ACCOUNT: second}
+    finally:
+        await directory.close()
+        connection.close()
+
+
+async def test_a_database_that_cannot_be_reached_is_an_error() -> None:
+    with pytest.raises(BookUnreachableError):
+        LeaseDirectory("postgresql://127.0.0.1:1/none")
