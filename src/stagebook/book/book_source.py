@@ -13,6 +13,9 @@ from stagebook.book.tables.table_connection import TableConnection
 STEPS_BETWEEN_CHECKS: Final = 10_000
 """After so many instructions of SQLite's virtual machine, less than a millisecond, a statement may be interrupted."""
 
+DATABASE_PATIENCE_SECONDS: Final = 5.0
+"""How long a read waits for a database that does not answer, unless its statements have a shorter time."""
+
 
 class DatabaseSource(msgspec.Struct, frozen=True, kw_only=True):
     """A book in a PostgreSQL database. The URL can contain a password, so it is not in the value's text."""
@@ -50,16 +53,7 @@ def open_tables(
 
 def _open_database(source: DatabaseSource, *, statement_seconds: float | None) -> TableConnection:
     # psycopg is an extra: servers with a SQLite book may not have it.
-    from stagebook.book.postgres.postgres_connection import SESSION_SETTINGS, PostgresConnection
-    from stagebook.book.postgres.postgres_schema import require_schema
+    from stagebook.book.postgres.postgres_readers import open_connection as connect
 
-    settings = dict(SESSION_SETTINGS)
-    if statement_seconds is not None:
-        settings["statement_timeout"] = f"{max(1, round(statement_seconds * 1_000))}ms"
-    connection = PostgresConnection(source.url, settings=settings)
-    try:
-        require_schema(connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    patience_seconds = DATABASE_PATIENCE_SECONDS if statement_seconds is None else statement_seconds
+    return connect(source.url, patience_seconds=patience_seconds, statement_seconds=statement_seconds)

@@ -53,7 +53,7 @@ class HistoryFiles:
         )
         self.log = TableEventLog(connection)
         self.book = TableReader(connection, show_deleted_history=True)
-        self.sessions = SessionHistory(connection)
+        self.sessions = SessionHistory(connection, keys_follow_time=isinstance(source, Path))
         self._source = source
         self._index: SearchIndex | None = None
 

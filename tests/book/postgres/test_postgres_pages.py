@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stagebook.book.book_source import DatabaseSource, open_tables
 from stagebook.book.postgres.postgres_connection import PostgresConnection
+from stagebook.book.postgres.postgres_readers import open_connection, open_pages, open_reader
 from stagebook.book.postgres.postgres_schema import migrate
 from stagebook.book.tables.pooled.pooled_pages import PooledPages
 from stagebook.book.tables.pooled.reader_pool import ReaderPool
@@ -20,11 +20,6 @@ from tests.book.sample import ARN, SESSION, append, open_book
 from tests.postgres_server import running_server
 
 
-def open_database_reader(url: str, *, statement_seconds: float | None = None) -> TableReader:
-    tables = open_tables(DatabaseSource(url=url), statement_seconds=statement_seconds)
-    return TableReader(tables, show_deleted_history=False)
-
-
 @pytest.fixture
 def writer(connection: PostgresConnection) -> GroupWriter:
     writer = GroupWriter(connection, sequence_slots=1)
@@ -33,18 +28,17 @@ def writer(connection: PostgresConnection) -> GroupWriter:
 
 
 @pytest.fixture
-async def pool(postgres_book_url: str) -> AsyncIterator[ReaderPool]:
-    pool = ReaderPool(partial(open_database_reader, postgres_book_url), threads=2)
-    yield pool
-    await pool.close()
+async def pages(postgres_book_url: str) -> AsyncIterator[PooledPages]:
+    pages = open_pages(postgres_book_url, threads=2)
+    yield pages
+    await pages.close()
 
 
 async def test_the_reads_return_what_those_of_sqlite_return(
-    writer: GroupWriter, pool: ReaderPool, tmp_path: Path
+    writer: GroupWriter, pages: PooledPages, tmp_path: Path
 ) -> None:
     book = open_book(tmp_path / "book")
     await fill(book)
-    pages = PooledPages(pool)
     assert writer.groups == 1
     assert {name: await read(pages) for name, read in READS.items()} == {
         name: read(book) for name, read in READS.items()
@@ -52,8 +46,7 @@ async def test_the_reads_return_what_those_of_sqlite_return(
     await book.close()
 
 
-async def test_a_read_finds_what_was_acknowledged_before(writer: GroupWriter, pool: ReaderPool) -> None:
-    pages = PooledPages(pool)
+async def test_a_read_finds_what_was_acknowledged_before(writer: GroupWriter, pages: PooledPages) -> None:
     for _ in range(5):
         writer.write([append("p")])
         rows = await pages.page_events(ARN, SESSION, "p", after=None, limit=1)
@@ -64,9 +57,12 @@ async def test_a_read_that_takes_too_long_is_refused_and_harms_no_other(
     writer: GroupWriter, postgres_book_url: str
 ) -> None:
     assert writer.groups == 1
-    pool = ReaderPool(
-        partial(open_database_reader, postgres_book_url, statement_seconds=0.05), threads=1, patience_seconds=0.01
-    )
+
+    def open_short_reader() -> TableReader:
+        connection = open_connection(postgres_book_url, patience_seconds=0, statement_seconds=0.05)
+        return TableReader(connection, show_deleted_history=False)
+
+    pool = ReaderPool(open_short_reader, threads=1, patience_seconds=0.01)
     with pytest.raises(ServerBusyError, match="does not answer"):
         await pool.run("a", lambda reader: reader._connection.rows("SELECT pg_sleep(60)"))
     assert await PooledPages(pool).get_stage(ARN) is not None
@@ -74,10 +70,9 @@ async def test_a_read_that_takes_too_long_is_refused_and_harms_no_other(
 
 
 async def test_a_connection_that_the_server_has_ended_is_opened_again(
-    writer: GroupWriter, connection: PostgresConnection, pool: ReaderPool
+    writer: GroupWriter, connection: PostgresConnection, pages: PooledPages
 ) -> None:
     assert writer.groups == 1
-    pages = PooledPages(pool)
     assert await pages.get_stage(ARN) is not None
     ended = connection.execute(
         "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
@@ -94,7 +89,7 @@ async def test_reads_wait_while_the_server_restarts() -> None:
         migrate(connection)
         GroupWriter(connection).write(*TRANSACTIONS)
         connection.close()
-        pool = ReaderPool(partial(open_database_reader, server.url()), patience_seconds=60)
+        pool = ReaderPool(partial(open_reader, server.url(), patience_seconds=0), patience_seconds=60)
         pages = PooledPages(pool)
         assert await pages.get_stage(ARN) is not None
         server.stop("fast")

@@ -42,6 +42,10 @@ class PooledPages:
         self._pool = pool
         self.compositions: CompositionPages = PooledCompositionPages(pool)
 
+    async def close(self) -> None:
+        """Close the pool. Idempotent."""
+        await self._pool.close()
+
     async def get_stage(self, stage_arn: str) -> Stage | None:
         """Return the stage with the id of its active session, or None."""
         return await self._pool.run(_account_of(stage_arn), lambda book: book.get_stage(stage_arn))
