@@ -1,5 +1,7 @@
 """Appends to a book until it is killed, and prints every acknowledgement. Run as a program: `appender.py BOOK TAG`.
 
+BOOK is the path of a SQLite book, or the URL of a database with one.
+
 Eight participants at a time repeatedly join, publish, stop and leave. A connected participant has a resource and an
 active replica; when it leaves, its connection token is revoked. All events of a transaction have the same detail,
 `TAG-number/count`, so that an incomplete transaction can be detected. A line `detail sequence ...` is printed once the
@@ -13,6 +15,8 @@ import time
 from pathlib import Path
 
 from stagebook.book.changes import Change, DeleteResource, RevokeConnectionToken
+from stagebook.book.postgres.postgres_book import NodeDescription, PostgresBook
+from stagebook.book.store import Book
 from stagebook.stage.events import Event, EventName
 from stagebook.stage.resources import ParticipantRecord, ParticipantState, ReplicationState
 from tests.book.sample import (
@@ -28,6 +32,7 @@ from tests.book.sample import (
     put_replica,
     put_resource,
     put_stage,
+    read_secret,
 )
 
 ARRIVAL = (EventName.JOINED, EventName.PUBLISH_STARTED)
@@ -45,9 +50,20 @@ def resource_changes(participant_id: str, state: ParticipantState) -> list[Chang
     ]
 
 
-async def main(path: Path, tag: str) -> None:
+async def open_writable(place: str) -> Book:
+    """Open the book, and take the account of the samples from the owner before, once its lease has passed."""
+    if not place.startswith("postgresql:"):
+        return open_book(Path(place))
+    book = PostgresBook.open(place, node=NodeDescription(name="appender"), read_secret=read_secret, reads_row_keys=True)
+    while True:
+        if await book.acquire(ACCOUNT):
+            return book
+        await asyncio.sleep(0.05)
+
+
+async def main(place: str, tag: str) -> None:
     """Append until killed."""
-    book = open_book(path)
+    book = await open_writable(place)
     if book.get_stage(ARN) is None:
         other = (put_stage(OTHER_ARN), open_session(OTHER_SESSION, arn=OTHER_ARN))
         await book.submit([put_stage(), open_session(), *other]).durable
@@ -74,4 +90,4 @@ async def main(path: Path, tag: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
+    asyncio.run(main(sys.argv[1], sys.argv[2]))
