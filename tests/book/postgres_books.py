@@ -1,5 +1,6 @@
 """Books in a PostgreSQL database that tests use in turns."""
 
+import asyncio
 import itertools
 import os
 from collections.abc import Iterator
@@ -57,12 +58,15 @@ class PostgresBooks:
         self._opened: list[PostgresBook] = []
         empty_tables(url)
 
-    def open(self, *, show_deleted_history: bool = False) -> PostgresBook:
-        """Open the book for writing on the running loop."""
+    def open(
+        self, *, show_deleted_history: bool = False, loop: asyncio.AbstractEventLoop | None = None
+    ) -> PostgresBook:
+        """Open the book for writing on `loop`, by default the running one."""
         book = PostgresBook.open(
             self.url,
             node=NodeDescription(name="test"),
             read_secret=read_secret,
+            loop=loop,
             show_deleted_history=show_deleted_history,
             reads_row_keys=True,
         )

@@ -15,7 +15,7 @@ from stagebook.book.decision_book import DecisionReader, NotFetchedError
 from stagebook.book.memory import loaded_account
 from stagebook.book.memory.memory_book import MemoryBook
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import Submission
+from stagebook.book.store import Book, Submission
 from stagebook.book.tables import table_reader
 from stagebook.book.tables.key_sequence import FollowingKeys
 from stagebook.book.tables.loaded_row_keys import LoadedRowKeys
@@ -52,6 +52,7 @@ class MemoryMachine(BookMachine):
 
     def _open(self) -> SqliteBook:
         book = super()._open()
+        assert isinstance(book, SqliteBook)
         submit = book.submit
         self.memory = self._load(book)
 
@@ -63,7 +64,7 @@ class MemoryMachine(BookMachine):
         book.submit = submit_and_note  # type: ignore[method-assign]
         return book
 
-    def _load(self, book: SqliteBook) -> MemoryBook:
+    def _load(self, book: Book) -> MemoryBook:
         """Load the account into new memory. Its keys are not used: the book has its own."""
         if self.reads is not None:
             self.reads.reader.close_reading()
