@@ -16,6 +16,14 @@ MAX_EXCHANGES: Final = 256
 """Offers that are in progress at LiveKit at the same time."""
 
 
+def room_refusal(error: RoomServiceError) -> MediaRefusedError:
+    """Return the refusal of an offer for which LiveKit makes no room. Its text has no addresses: peers see it."""
+    if not error.is_answered:
+        return MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail="LiveKit does not answer")
+    # Without its Redis LiveKit answers by an error. It makes rooms again some seconds later.
+    return MediaRefusedError(reason=RefusalReason.BUSY, detail="LiveKit makes no rooms at the moment")
+
+
 class OfferExchanges:
     """The offers of one engine."""
 
@@ -68,9 +76,7 @@ class OfferExchanges:
         try:
             await self._make_room(room)
         except RoomServiceError as error:
-            # Without its Redis LiveKit answers by an error. It makes rooms again some seconds later.
-            reason = RefusalReason.BUSY if error.is_answered else RefusalReason.ENGINE_LOST
-            raise MediaRefusedError(reason=reason, detail=str(error)) from error
+            raise room_refusal(error) from error
 
     def _forget(self, connection: RoomConnection, opened: OpenConnection) -> None:
         """Forget a connection whose offer has no answer, also at LiveKit, with its room if nobody else needs that."""

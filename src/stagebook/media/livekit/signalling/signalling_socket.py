@@ -256,8 +256,11 @@ def _refused_handshake(error: Exception) -> MediaRefusedError:
     detail = type(error).__name__
     reason = RefusalReason.ENGINE_LOST
     if isinstance(error, InvalidStatus):
-        # Without its Redis, or for a room of a failed node, LiveKit answers by an error of the server.
-        reason = RefusalReason.BUSY if error.response.status_code >= 500 else reason
-        body = (error.response.body or b"")[:200].decode(errors="replace")
-        detail = f"status {error.response.status_code} {body}".strip()
+        status = error.response.status_code
+        if status >= 500:
+            # Without its Redis, or for a room of a failed node. The body has addresses, and peers see the detail.
+            reason, detail = RefusalReason.BUSY, f"status {status}"
+        else:
+            body = (error.response.body or b"")[:200].decode(errors="replace")
+            detail = f"status {status} {body}".strip()
     return MediaRefusedError(reason=reason, detail=f"LiveKit did not let the peer join: {detail}")

@@ -13,6 +13,7 @@ import msgspec
 
 from stagebook.media.livekit.livekit_access import LiveKitAccess
 from stagebook.media.livekit.livekit_rooms import LiveKitRooms
+from stagebook.media.livekit.offers.offer_exchanges import room_refusal
 from stagebook.media.livekit.room_service import RoomServiceError
 from stagebook.media.livekit.uplink.uplink_pool import UplinkPool
 from stagebook.media.media_bus import FeedTicket
@@ -21,8 +22,6 @@ from stagebook.media.port import (
     Closed,
     Connected,
     MediaFact,
-    MediaRefusedError,
-    RefusalReason,
     SourceMeasured,
 )
 
@@ -96,8 +95,7 @@ class EncoderUplinks:
             )
         except RoomServiceError as error:
             self.close(connection_id)
-            reason = RefusalReason.BUSY if error.is_answered else RefusalReason.ENGINE_LOST
-            raise MediaRefusedError(reason=reason, detail=str(error)) from error
+            raise room_refusal(error) from error
         except BaseException:
             self.close(connection_id)
             raise
