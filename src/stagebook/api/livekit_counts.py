@@ -16,3 +16,5 @@ class LiveKitCounts(msgspec.Struct, frozen=True, kw_only=True):
     failed_polls: int
     answer_age_seconds: float | None
     """The time since the last poll that was answered; None before the first one."""
+    is_reachable: bool | None = None
+    """Whether LiveKit answers without errors; None before the first ping."""

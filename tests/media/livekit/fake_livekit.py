@@ -43,6 +43,8 @@ class FakeLiveKit:
         self.whip_held: asyncio.Event | None = None
         """What WHIP offers wait for, after they were read."""
         self.whip_waiting = 0
+        self.signal_status = 101
+        """That of the answers to handshakes of signalling."""
         self.is_silent = False
         """Whether signalling is not answered."""
         self.forgets = False
@@ -155,6 +157,10 @@ class FakeLiveKit:
     async def _signal(self, scope: Scope, receive: Receive, send: Send) -> None:
         grants = self._grants(scope)
         await receive()
+        if self.signal_status != 101:
+            await send({"type": "websocket.http.response.start", "status": self.signal_status, "headers": []})
+            await send({"type": "websocket.http.response.body", "body": b"dial tcp 192.0.2.1:6379: refused"})
+            return
         if grants is None:
             await send({"type": "websocket.close", "code": 1008})
             return

@@ -375,6 +375,19 @@ async def test_offers_in_an_outage_of_livekit_are_to_be_repeated() -> None:
         assert caught.value.reason is RefusalReason.BUSY
 
 
+@pytest.mark.parametrize(
+    ("status", "reason"), [(503, RefusalReason.BUSY), (500, RefusalReason.BUSY), (401, RefusalReason.ENGINE_LOST)]
+)
+async def test_a_viewer_is_refused_by_the_status_of_the_handshake(status: int, reason: RefusalReason) -> None:
+    async with running() as one:
+        await one.publish()
+        one.fake.signal_status = status
+        with pytest.raises(MediaRefusedError) as caught:
+            await one.watch()
+        assert caught.value.reason is reason
+        assert status < 500 or "192.0.2.1" not in caught.value.detail
+
+
 async def test_the_end_of_a_source_refuses_its_offers_at_once() -> None:
     async with running() as one:
         await one.publish()

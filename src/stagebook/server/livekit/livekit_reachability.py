@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 
 from stagebook.api.watch.health import LiveKitHealth
-from stagebook.media.livekit.facts.livekit_pings import LiveKitPings, LiveKitState, http_check
+from stagebook.media.livekit.facts.livekit_pings import LiveKitPings, LiveKitState, Reachability, http_check
 from stagebook.media.livekit.livekit_access import LiveKitAccess
 from stagebook.media.livekit.livekit_http import livekit_client
 from stagebook.media.livekit.room_service import RoomService
@@ -43,6 +43,11 @@ class LiveKitReachability:
     def state(self) -> LiveKitState | None:
         """Return the result of the newest ping; None before the first one."""
         return self._pings.state
+
+    def is_reachable(self) -> bool | None:
+        """Return whether LiveKit answers without errors; None before the first ping."""
+        state = self._pings.state
+        return None if state is None else state.reachability is Reachability.REACHABLE
 
     def health(self) -> LiveKitHealth | None:
         """Return the result of the newest ping; None before the first one."""

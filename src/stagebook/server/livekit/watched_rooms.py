@@ -72,6 +72,7 @@ class WatchedRooms:
             answered_polls=self._history.polls,
             failed_polls=self._history.failed_polls,
             answer_age_seconds=None if polled_ms is None else (self._now_ms() - polled_ms) / 1_000,
+            is_reachable=self.reachability.is_reachable(),
         )
 
     def describe(self, *, public_url: str) -> str:

@@ -103,6 +103,7 @@ class LiveKitMedia:
             answered_polls=self._polls.answered,
             failed_polls=self._polls.failed,
             answer_age_seconds=None if answered_at is None else time.monotonic() - answered_at,
+            is_reachable=self.reachability.is_reachable(),
         )
 
     async def stop(self) -> None:

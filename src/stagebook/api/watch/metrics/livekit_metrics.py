@@ -34,6 +34,12 @@ class LiveKitMetrics:
         if counts.answer_age_seconds is not None:
             age.add_metric((), counts.answer_age_seconds)
         yield age
+        up = GaugeMetricFamily(
+            "stagebook_livekit_up", "Whether LiveKit answers without errors; its state is in /health."
+        )
+        if counts.is_reachable is not None:
+            up.add_metric((), counts.is_reachable)
+        yield up
 
 
 def _by_result(name: str, text: str, values: dict[str, int]) -> Metric:
