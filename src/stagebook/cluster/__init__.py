@@ -14,6 +14,7 @@ The server uses `cluster_node.ClusterNode`:
     HttpServer(node.internal_application)   on `internal_listen`, without trusted proxies, with keep-alive of at least
                                             twice `owner_connections.IDLE_SECONDS`
     node.note_owners_changed()              on each notification of the database
+    await node.drain(timeout_seconds=...)   where the router is closed
     await node.stop()                       after both servers
 
 `local` is a `LocalAccounts`: the accounts of this run, and how a free one is taken. `source` is an `AccountDirectory`:

@@ -84,6 +84,13 @@ class ClusterNode:
         """Read the directory, and keep it up to date."""
         await self._directory.start()
 
+    async def drain(self, *, timeout_seconds: float) -> bool:
+        """Send on no further request, and wait for those in progress; return whether all have ended in time.
+
+        Called where the router is closed: no more connections are accepted, and the open ones are not closed yet.
+        """
+        return await self._forwarding.drain(timeout_seconds=timeout_seconds)
+
     async def stop(self) -> None:
         """End the connections to the other nodes. Called when no client is connected any more."""
         await self._directory.stop()

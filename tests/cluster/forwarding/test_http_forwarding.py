@@ -283,3 +283,24 @@ async def test_a_body_above_the_limit_is_sent_once() -> None:
             writer.write(HEAD + b"content-length: %d\r\n\r\n" % size_bytes + bytes(size_bytes))
             assert (await read_response(reader))[0] == 503
     assert len(owner.bodies) == 1
+
+
+async def test_requests_in_progress_are_waited_for_when_the_node_stops() -> None:
+    began, go = asyncio.Event(), asyncio.Event()
+
+    async def wait(_scope: Scope, _receive: Receive, send: Send) -> None:
+        began.set()
+        await go.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+
+    async with Cluster(never, wait).running() as cluster, connection(cluster.first.port) as (reader, writer):
+        writer.write(HEAD + b"content-length: 0\r\n\r\n")
+        await began.wait()
+        assert not await cluster.first.cluster.drain(timeout_seconds=0.01)
+        async with connection(cluster.first.port) as (later, other):
+            other.write(HEAD + b"content-length: 0\r\n\r\n")
+            assert (await read_response(later))[0] == 503
+        go.set()
+        assert await cluster.first.cluster.drain(timeout_seconds=20)
+        assert (await read_response(reader))[0] == 200

@@ -12,6 +12,7 @@ The limits on clients are those of the node that they asked: connections, sizes,
 address of the client, it limits by the address that the signed header field gives (`forwarding_seal`).
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Final
@@ -22,6 +23,7 @@ import structlog
 from stagebook.api.asgi import Application, Message, Receive, Scope, Send
 from stagebook.api.aws.request_ids import RequestIds
 from stagebook.api.http_body import BodyReader, BodyTimeoutError, BodyTooLargeError, ClientDisconnectedError
+from stagebook.api.watch.live_tail.event_stream import EVENT_STREAM_PATH
 from stagebook.cluster.account_owner import AccountOwner
 from stagebook.cluster.forwarding import refusals
 from stagebook.cluster.forwarding.forwarding_seal import ForwardingSeal
@@ -80,6 +82,11 @@ class ForwardingApplication:
         self._kept = KeptBytes()
         self._monotonic = monotonic
         self._missing_since: dict[int, float] = {}
+        self._is_closed = False
+        self._waited_for = 0
+        """Requests that `drain` waits for."""
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._pools: dict[int, OwnerPool] = {}
         self._log_limit = LogRateLimit(clock=monotonic)
         self.tunnels = TunnelCounts()
@@ -113,6 +120,19 @@ class ForwardingApplication:
         for run_id, since in self._missing_since.items():
             if now - since >= FORGET_SECONDS:
                 self._forget(run_id)
+
+    async def drain(self, *, timeout_seconds: float) -> bool:
+        """Send on no further request, and wait until those in progress have ended; return whether that was in time.
+
+        Websockets and event streams are not waited for.
+        """
+        self._is_closed = True
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def close(self) -> None:
         """End all connections to owners."""
@@ -177,6 +197,8 @@ class ForwardingApplication:
         self, owner: AccountOwner, scope: Scope, body: RepeatableBody, send: Send, account_id: str
     ) -> bool:
         """Send a request to a node; return False if that is not the owner, or cannot be reached."""
+        if self._is_closed:
+            raise NoOwnerError
         facts = self._seal.facts(scope, account_id=account_id, run_id=owner.run_id, node=self._node)
         seal = self._seal.sign(scope, facts)
         try:
@@ -197,10 +219,17 @@ class ForwardingApplication:
         if pool is None:
             pool = self._pools[owner.run_id] = OwnerPool(owner)
         connection = await pool.take()
+        counted = scope["path"] != EVENT_STREAM_PATH
+        self._count_in_progress(counted)
         try:
             return await forward(scope, body, send, connection, seal=seal)
         finally:
+            self._count_in_progress(-counted)
             pool.give_back(connection)
+
+    def _count_in_progress(self, change: int) -> None:
+        self._waited_for += change
+        (self._idle.clear if self._waited_for else self._idle.set)()
 
     async def _refuse(self, scope: Scope, send: Send, message: str) -> None:
         await refusals.send_unavailable(scope, send, message, request_ids=self._request_ids)
