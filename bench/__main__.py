@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench import machine
+from bench.accounts.run import measure_accounts
 from bench.appends.run import measure_appends
 from bench.composition.run import measure_composition
 from bench.drawing.run import measure_drawing
@@ -31,6 +32,7 @@ PARTS: dict[str, Callable[[Path], Part]] = {
     "recorder": measure_recorder,
     "composition": measure_composition,
     "recovery": measure_recovery,
+    "accounts": measure_accounts,
     "retention": measure_retention,
     "timeline": measure_timeline,
     "search": measure_search,

@@ -7,10 +7,15 @@ import pytest
 
 from tests.manager.manager_harness import BookOfManager, ManagerHarness, running_manager
 
+OTHER_BOOKS = {"simulation", "test_database_book"}
+"""The modules and folders that open books of their own."""
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each test with a book also as if the book were far away."""
-    if {"harness", "tmp_path"} & set(metafunc.fixturenames) and "simulation" not in metafunc.module.__name__:
+    if {"harness", "tmp_path"} & set(metafunc.fixturenames) and not (
+        set(metafunc.module.__name__.split(".")) & OTHER_BOOKS
+    ):
         distances = ["near", pytest.param("far", marks=pytest.mark.slow)]
         metafunc.parametrize("distance", distances, indirect=True)
 

@@ -1,14 +1,30 @@
 """Recovery after a crash: one LEFT for each JOINED, with its cause, and once."""
 
 from pathlib import Path
+from typing import cast
+from unittest.mock import patch
 
 import pytest
 
+from stagebook.book.memory.memory_book import MemoryBook
 from stagebook.book.sqlite import open_events
+from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import OpenParticipant
+from stagebook.manager.stage_manager import StageManager
 from stagebook.stage.events import Cause
 from stagebook.stage.resources import ParticipantState, Stage
-from tests.manager.manager_harness import CLIENT, LINGER_MS, ManagerHarness, SettableClock, Watcher, running_manager
+from tests.book.distant_book import DistantBook
+from tests.manager.manager_harness import (
+    ACCOUNT,
+    CLIENT,
+    LINGER_MS,
+    ManagerHarness,
+    SettableClock,
+    Watcher,
+    running_manager,
+)
+
+OTHER_ACCOUNT = "210987654321"
 
 
 async def test_recovery_closes_what_the_last_run_left_open(tmp_path: Path) -> None:
@@ -40,6 +56,36 @@ async def test_recovery_closes_what_the_last_run_left_open(tmp_path: Path) -> No
             assert record.state is ParticipantState.DISCONNECTED
             assert record.published
             assert left.event.cause is Cause.CRASH_RECOVERY
+
+
+async def test_one_account_is_recovered_while_another_is_served(tmp_path: Path) -> None:
+    async with running_manager(tmp_path / "book") as harness:
+        mine = await harness.stage()
+        theirs, _ = await harness.manager.stages.create(
+            account_id=OTHER_ACCOUNT, name="", tags={}, recording={}, tokens=[]
+        )
+        for stage in (mine, theirs):
+            await harness.publish(harness.claims(stage, "P"))
+        await harness.settled()
+
+    async def start(manager: StageManager, decided: SqliteBook | MemoryBook, *, now_ms: int) -> int:
+        if isinstance(decided, MemoryBook):
+            await cast("DistantBook", decided._book).load_all(now_ms=now_ms)
+        manager.listen()
+        return await manager.recover(OTHER_ACCOUNT)
+
+    with patch("tests.manager.manager_harness.start_manager", start):
+        async with running_manager(tmp_path / "book") as harness:
+            assert await harness.events(theirs, "P") == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
+            assert [each.stage_arn for each in harness.book.list_open_sessions()] == [mine.arn]
+            assert [each.stage_arn for each in harness.book.list_open_sessions(account_id=ACCOUNT)] == [mine.arn]
+            assert harness.book.list_open_sessions(account_id=OTHER_ACCOUNT) == []
+            await harness.publish(harness.claims(theirs, "Q"))
+
+            assert await harness.manager.recover(ACCOUNT) == 1
+
+            assert await harness.events(mine, "P") == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
+            assert await harness.events(theirs, "Q") == ["JOINED", "PUBLISH_STARTED"]
 
 
 async def test_each_of_two_subscriptions_to_one_publisher_is_stopped(

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from stagebook.book.changes import Change, RevokeConnectionToken
+from stagebook.book.changes import Change, DeleteStage, PutStage, RevokeConnectionToken, RevokeParticipant
 from stagebook.book.decision_book import DecisionReader, NotFetchedError
 from stagebook.book.memory import loaded_account
 from stagebook.book.memory.memory_book import MemoryBook
@@ -20,7 +20,7 @@ from stagebook.book.tables import table_reader
 from stagebook.book.tables.key_sequence import FollowingKeys
 from stagebook.book.tables.loaded_row_keys import LoadedRowKeys
 from tests.book.distant_book import DistantReads
-from tests.book.sample import ACCOUNT
+from tests.book.sample import ACCOUNT, NOON_MS, stage
 from tests.book.test_book_machine import (
     KEYS,
     PARTICIPANTS,
@@ -95,6 +95,14 @@ class MemoryMachine(BookMachine):
     def bind(self, token_id: str, at_ms: int) -> None:
         self.submit([RevokeConnectionToken(account_id=ACCOUNT, token_id=token_id, at_ms=at_ms)])
 
+    @rule(arn=stage_arns, participant_id=participant_ids, is_deleted=st.booleans())
+    def make_a_stage(self, arn: str, participant_id: str, *, is_deleted: bool) -> None:
+        """Make a stage that refuses a participant, and delete it at once, or not."""
+        self.submit([PutStage(stage=stage(arn))])
+        self.submit([RevokeParticipant(stage_arn=arn, participant_id=participant_id, at_ms=NOON_MS, reason="")])
+        if is_deleted:
+            self.submit([DeleteStage(stage_arn=arn, at_ms=NOON_MS)])
+
     @rule(arn=stage_arns, session_id=session_ids, participant_id=participant_ids)
     def fetch(self, arn: str, session_id: str, participant_id: str) -> None:
         async def fetch() -> None:
@@ -148,4 +156,4 @@ def answers(reader: DecisionReader) -> list[object]:
 
 
 TestMemoryMachine = MemoryMachine.TestCase
-TestMemoryMachine.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
+TestMemoryMachine.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)

@@ -144,6 +144,13 @@ class PostgresBook(TableBook[PostgresConnection]):
         )
 
     @property
+    def loaded_keys(self) -> LoadedRowKeys:
+        """The row keys of the accounts that were acquired. Raises TypeError for a book with `reads_row_keys`."""
+        if not isinstance(self._keys, LoadedRowKeys):
+            raise TypeError("the book reads its row keys")
+        return self._keys
+
+    @property
     def run_id(self) -> int:
         """The run of the node that has opened the book."""
         return self._acquisition.run_id

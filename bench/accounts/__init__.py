@@ -1,0 +1,1 @@
+"""What an account that a node owns costs in memory."""
