@@ -2,7 +2,7 @@
 
 import pytest
 
-from stagebook.media.rtc.dtls.client_hello import offers_encrypt_then_mac
+from stagebook.media.rtc.dtls.client_hello import is_client_hello, offers_encrypt_then_mac, starts_client_hello
 from tests.media.rtc.dtls.dtls_client import DtlsClient
 
 
@@ -18,7 +18,9 @@ def test_openssl_offers_encrypt_then_mac_unless_it_is_told_not_to(*, is_browser:
 
 def test_a_client_hello_that_is_cut_off_or_changed_anywhere_is_read_without_an_error() -> None:
     hello = client_hello()
+    assert starts_client_hello(hello)
     for size in range(len(hello)):
+        assert starts_client_hello(hello[:size]) is (size >= 25)
         assert not offers_encrypt_then_mac(hello[:size])
     for position in range(len(hello)):
         offers_encrypt_then_mac(hello[:position] + b"\xff" + hello[position + 1 :])
@@ -28,3 +30,11 @@ def test_another_message_is_none() -> None:
     hello = bytearray(client_hello())
     hello[13] = 2
     assert not offers_encrypt_then_mac(bytes(hello))
+    assert not starts_client_hello(bytes(hello))
+
+
+def test_a_later_fragment_does_not_start_a_client_hello() -> None:
+    hello = bytearray(client_hello())
+    hello[21] = 1
+    assert is_client_hello(bytes(hello))
+    assert not starts_client_hello(bytes(hello))

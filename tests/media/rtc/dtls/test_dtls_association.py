@@ -10,13 +10,18 @@ from hypothesis import strategies as st
 from OpenSSL import SSL
 from OpenSSL.SSL import _ffi, _lib  # type: ignore[attr-defined]  # to measure what OpenSSL has not read
 
-from stagebook.media.rtc.dtls.dtls_association import DATAGRAM_SIZE_BYTES, DtlsAssociation, DtlsState
+from stagebook.media.rtc.dtls.dtls_association import (
+    DATAGRAM_SIZE_BYTES,
+    MAX_REPEATED_FLIGHTS,
+    DtlsAssociation,
+    DtlsState,
+)
 from stagebook.media.rtc.dtls.dtls_certificate import (
     dtls_context,
     fingerprint_of,
     make_certificate,
 )
-from stagebook.media.rtc.dtls.dtls_records import MAX_RECORDS, RecordFilter
+from stagebook.media.rtc.dtls.dtls_records import MAX_RECORDS, RecordFilter, split_records
 from stagebook.media.rtc.sdp.session_description import Fingerprint
 from stagebook.media.rtc.srtp.srtp_session import AEAD_AES_128_GCM, AES128_CM_SHA1_80
 from tests.media.rtc.dtls.dtls_client import DtlsClient, complete_handshake, exchange
@@ -86,6 +91,72 @@ def test_a_lost_flight_is_retransmitted_when_its_timer_expires(server: DtlsAssoc
         retransmitted = list(server.take_datagrams())
     exchange(server, client, client.step(retransmitted))
     assert server.state is DtlsState.CONNECTED
+
+
+def test_a_lost_first_flight_is_sent_again_when_the_client_repeats_its_hello(server: DtlsAssociation) -> None:
+    client = DtlsClient()
+    (hello,) = client.step([])
+    server.receive(hello)
+    lost = list(server.take_datagrams())
+    server.receive(hello)
+    again = list(server.take_datagrams())
+    assert again == lost
+    exchange(server, client, client.step(again))
+    assert server.state is DtlsState.CONNECTED
+    assert server.srtp_keys() is not None
+
+
+def fragments(hello: bytes) -> list[bytes]:
+    """A ClientHello in two records, as Chromium sends it."""
+    header, body = hello[13:25], hello[25:]
+    parts = [(0, body[:100]), (100, body[100:])]
+    return [
+        hello[:10]
+        + bytes([position and 1])
+        + (12 + len(part)).to_bytes(2)
+        + header[:6]
+        + position.to_bytes(3)
+        + len(part).to_bytes(3)
+        + part
+        for position, part in parts
+    ]
+
+
+def test_a_first_flight_that_is_lost_twice_is_sent_again_to_a_client_whose_hello_has_two_fragments(
+    server: DtlsAssociation,
+) -> None:
+    client = DtlsClient()
+    (hello,) = client.step([])
+    flights = []
+    for _ in range(3):
+        for fragment in fragments(hello):
+            server.receive(fragment)
+        flights.append(list(server.take_datagrams()))
+    assert flights[0]
+    assert flights == [flights[0]] * 3
+    assert server.state is DtlsState.HANDSHAKING
+
+
+def test_repeated_hellos_are_answered_a_limited_number_of_times_and_not_once_the_client_goes_on() -> None:
+    context = dtls_context(make_certificate(NOW))
+    server, client = DtlsAssociation(context), DtlsClient()
+    (hello,) = client.step([])
+    server.receive(hello)
+    flight = list(server.take_datagrams())
+    answers = []
+    for _ in range(2 * MAX_REPEATED_FLIGHTS):
+        server.receive(hello)
+        answers += [list(server.take_datagrams())]
+    assert answers == [flight] * MAX_REPEATED_FLIGHTS + [[]] * MAX_REPEATED_FLIGHTS
+    other, client = DtlsAssociation(context), DtlsClient()
+    (hello,) = client.step([])
+    other.receive(hello)
+    first, *_ = client.step(list(other.take_datagrams()))
+    # The client's answer without its end.
+    certificate = next(split_records(first))
+    other.receive(certificate)
+    other.receive(hello)
+    assert list(other.take_datagrams()) == []
 
 
 def test_handshake_datagrams_stay_within_the_size_limit(server: DtlsAssociation) -> None:

@@ -1,6 +1,6 @@
 """What a DTLS ClientHello says about the library that sent it (RFC 6347 section 4.2.1, RFC 5246 section 7.4.1.2).
 
-Only one thing is asked: does it offer encrypt-then-MAC (RFC 7366)? OpenSSL, GnuTLS and Mbed TLS always do, and the
+One thing is asked: does it offer encrypt-then-MAC (RFC 7366)? OpenSSL, GnuTLS and Mbed TLS always do, and the
 libraries of browsers (BoringSSL, NSS) never do.
 """
 
@@ -12,7 +12,20 @@ _HANDSHAKE: Final = 22
 _CLIENT_HELLO: Final = 1
 _ENCRYPT_THEN_MAC: Final = 22
 _MESSAGE_HEADER_SIZE_BYTES: Final = 12
+_FRAGMENT_OFFSET: Final = RECORD_HEADER_SIZE_BYTES + 6
+"""Where a record has the offset of the fragment: behind type (1), length (3) and message number (2)."""
 _VERSION_AND_RANDOM_SIZE_BYTES: Final = 34
+
+
+def is_client_hello(record: bytes) -> bool:
+    """Return whether a record holds a ClientHello or a fragment of one."""
+    is_long = len(record) >= RECORD_HEADER_SIZE_BYTES + _MESSAGE_HEADER_SIZE_BYTES
+    return is_long and record[0] == _HANDSHAKE and record[RECORD_HEADER_SIZE_BYTES] == _CLIENT_HELLO
+
+
+def starts_client_hello(record: bytes) -> bool:
+    """Return whether a record holds a ClientHello or its first fragment. Browsers send two: theirs has 1,400 bytes."""
+    return is_client_hello(record) and record[_FRAGMENT_OFFSET : _FRAGMENT_OFFSET + 3] == b"\0\0\0"
 
 
 def offers_encrypt_then_mac(record: bytes) -> bool:

@@ -22,6 +22,10 @@ States:
     HANDSHAKING --(Finished exchanged)--> CONNECTED --(close_notify or fatal alert, either side)--> CLOSED
          `------(alert, too many timeouts)--> FAILED
 
+OpenSSL sends a lost flight again when a timer of 1, 2, 4... seconds expires. As the server, this side also does so when
+the client repeats its ClientHello (RFC 6347 section 4.2.4), which OpenSSL ignores: browsers repeat theirs after two or
+three round trips.
+
 The class is sans-I/O: it takes datagrams, returns datagrams and names a timeout. OpenSSL works on memory BIOs and does
 the retransmissions; it reads the system clock by itself. A memory BIO grows with what is written to it, so each
 datagram is read to its end at once, and `dtls_records` keeps out what OpenSSL would only store.
@@ -32,15 +36,17 @@ from enum import StrEnum
 
 from OpenSSL import SSL
 
-from stagebook.media.rtc.dtls.client_hello import offers_encrypt_then_mac
+from stagebook.media.rtc.dtls.client_hello import is_client_hello, offers_encrypt_then_mac, starts_client_hello
 from stagebook.media.rtc.dtls.dtls_certificate import HASHES, fingerprint_of
-from stagebook.media.rtc.dtls.dtls_records import MAX_RECORDS, RECORD_HEADER_SIZE_BYTES, RecordFilter
+from stagebook.media.rtc.dtls.dtls_records import MAX_RECORDS, RecordFilter, pack_records
 from stagebook.media.rtc.dtls.fatal_alert import fatal_alert
 from stagebook.media.rtc.sdp.session_description import Fingerprint
 from stagebook.media.rtc.srtp.srtp_session import PROFILES, SrtpKeys, keying_material_size_bytes
 
 DATAGRAM_SIZE_BYTES = 1200
 """The maximum size of a handshake datagram. It fits the path MTU of every network that carries WebRTC media."""
+MAX_REPEATED_FLIGHTS = 8
+"""How often the first flight is sent again for repeated ClientHellos. Clients double the time between them."""
 _EXPORTER_LABEL = b"EXTRACTOR-dtls_srtp"
 """RFC 5764 section 4.2."""
 _READ_SIZE_BYTES = 16_384
@@ -88,6 +94,11 @@ class DtlsAssociation:
         self._heeds_alerts = not is_client
         """Whether the peer may be a browser, which is a DTLS client and has no encrypt-then-MAC. Among the others are
         peers that ignore fatal alerts (aiortc), and then close_notify too, because the association has ended."""
+        self._first_flight: list[bytes] = []
+        """The datagrams of the server's first flight, as long as the client has not answered it."""
+        self._repeats_left = MAX_REPEATED_FLIGHTS
+        self._is_repeating = False
+        """Whether the first flight is to be sent again."""
         self.has_started = False
         """Whether `start` has begun the handshake."""
 
@@ -106,10 +117,20 @@ class DtlsAssociation:
             return
         records = self._filter.select(datagram, handshaking=self.state is DtlsState.HANDSHAKING)
         if records:
-            if self.state is DtlsState.HANDSHAKING and offers_encrypt_then_mac(records):
-                self._heeds_alerts = False
+            if self.state is DtlsState.HANDSHAKING:
+                self._look_at(records)
             self._connection.bio_write(records)
             self._read()
+
+    def _look_at(self, records: bytes) -> None:
+        """Take from the records of a handshake what OpenSSL does not tell."""
+        if offers_encrypt_then_mac(records):
+            self._heeds_alerts = False
+        if not is_client_hello(records):
+            self._first_flight = []
+        elif starts_client_hello(records) and self._first_flight and self._repeats_left:
+            self._repeats_left -= 1
+            self._is_repeating = True
 
     def _read(self) -> None:
         """Let OpenSSL read until nothing is left, and follow the state.
@@ -158,7 +179,13 @@ class DtlsAssociation:
                 pending += self._connection.bio_read(_READ_SIZE_BYTES)
             except SSL.Error:
                 break
-        yield from _pack_records(bytes(pending))
+        datagrams = list(pack_records(bytes(pending), DATAGRAM_SIZE_BYTES))
+        if self._is_repeating:
+            yield from self._first_flight
+            self._is_repeating = False
+        elif datagrams and self.state is DtlsState.HANDSHAKING and not self.is_client:
+            self._first_flight = datagrams
+        yield from datagrams
 
     @property
     def timeout_seconds(self) -> float | None:
@@ -227,22 +254,3 @@ def _reason(error: SSL.Error) -> str:
     reasons = [str(entry[-1]) for entry in queue if entry] if isinstance(queue, list | tuple) else []
     explained = [_EXPLANATIONS.get(reason, reason) for reason in reasons]
     return "; ".join(explained) or "the connection ended"
-
-
-def _pack_records(stream: bytes) -> Iterator[bytes]:
-    """Pack the DTLS records of a memory BIO's stream into datagrams.
-
-    A record must not span two datagrams (RFC 6347 section 4.1.1). Several records may share one, which saves datagrams
-    in the long second flight.
-    """
-    start = position = 0
-    while position + RECORD_HEADER_SIZE_BYTES <= len(stream):
-        # The header is type (1), version (2), epoch (2), sequence number (6) and length (2): RFC 6347 section 4.1.
-        length = int.from_bytes(stream[position + 11 : position + 13], "big")
-        end = position + RECORD_HEADER_SIZE_BYTES + length
-        if end - start > DATAGRAM_SIZE_BYTES and position > start:
-            yield stream[start:position]
-            start = position
-        position = end
-    if start < len(stream):
-        yield stream[start:]

@@ -38,6 +38,25 @@ def split_records(datagram: bytes) -> Iterator[bytes]:
         position = end
 
 
+def pack_records(stream: bytes, max_size_bytes: int) -> Iterator[bytes]:
+    """Pack the DTLS records of a memory BIO's stream into datagrams of at most `max_size_bytes`.
+
+    A record must not span two datagrams (RFC 6347 section 4.1.1). Several records may share one, which saves datagrams
+    in the long second flight.
+    """
+    start = position = 0
+    while position + RECORD_HEADER_SIZE_BYTES <= len(stream):
+        # The header is type (1), version (2), epoch (2), sequence number (6) and length (2): RFC 6347 section 4.1.
+        length = int.from_bytes(stream[position + 11 : position + 13], "big")
+        end = position + RECORD_HEADER_SIZE_BYTES + length
+        if end - start > max_size_bytes and position > start:
+            yield stream[start:position]
+            start = position
+        position = end
+    if start < len(stream):
+        yield stream[start:]
+
+
 class RecordFilter:
     """The filter of one association. It remembers how many early records it has let through."""
 
