@@ -59,6 +59,8 @@ class TakenConnection(asyncio.Protocol):
     Subclasses implement the methods below, and call `on_lost` in `connection_lost`.
     """
 
+    __slots__ = ()
+
     on_lost: Callable[[], None]
     """Set by the server: frees the place of the connection."""
 

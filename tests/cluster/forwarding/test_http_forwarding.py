@@ -304,3 +304,13 @@ async def test_requests_in_progress_are_waited_for_when_the_node_stops() -> None
         go.set()
         assert await cluster.first.cluster.drain(timeout_seconds=20)
         assert (await read_response(reader))[0] == 200
+
+
+async def test_the_node_that_was_asked_lets_a_client_continue() -> None:
+    owner = Recorder(answer)
+    async with Cluster(never, owner).running() as cluster, connection(cluster.first.port) as (reader, writer):
+        writer.write(HEAD + b"expect: 100-continue\r\ncontent-length: 4\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"body")
+        assert (await read_response(reader))[2] == b"body"
+    assert not any(name == b"expect" for name, _ in owner.scopes[0]["headers"])

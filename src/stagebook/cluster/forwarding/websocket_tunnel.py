@@ -18,6 +18,7 @@ from typing import Final, cast
 import httptools
 
 from stagebook.api.asgi import HAND_OVER_EXTENSION, Scope, TakenConnection
+from stagebook.api.light_event import LightEvent
 from stagebook.cluster.account_owner import AccountOwner
 from stagebook.cluster.forwarding.forwarded_head import LINK_HEADER, NOT_OWNER, request_head
 from stagebook.cluster.forwarding.http_forwarding import LinkRefusedError
@@ -41,13 +42,15 @@ _BUFFER_BYTES: Final = 16_384
 class _TunnelEnd(TakenConnection):
     """One side of a tunnel. Until both sides are there, what arrives is kept, up to MAXIMUM_HEAD_BYTES."""
 
+    __slots__ = ("changed", "is_lost", "on_lost", "other", "received", "transport")
+
     def __init__(self) -> None:
         self.on_lost = _do_nothing
         self.other: _TunnelEnd | None = None
         self.transport: asyncio.Transport | None = None
         self.is_lost = False
         self.received = bytearray()
-        self.changed = asyncio.Event()
+        self.changed = LightEvent()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
