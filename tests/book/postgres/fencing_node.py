@@ -26,7 +26,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
-from stagebook.book.postgres.account_functions import SEQUENCE_SLOTS
 from stagebook.book.postgres.account_leases import list_abandoned, take_account
 from stagebook.book.postgres.database_contact import DatabaseContact
 from stagebook.book.postgres.node_run import (
@@ -37,6 +36,7 @@ from stagebook.book.postgres.node_run import (
     renew_run,
 )
 from stagebook.book.postgres.postgres_connection import BookUnreachableError, PostgresConnection
+from stagebook.book.postgres.schema.account_functions import SEQUENCE_SLOTS
 from stagebook.book.postgres.write_function import WRITE, group_parameters
 from stagebook.book.store import BookFailedError
 from stagebook.book.tables.change_rows import EVENTS, TransactionRows

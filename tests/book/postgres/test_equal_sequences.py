@@ -30,12 +30,12 @@ PER_ACCOUNT = 4
 @pytest.fixture
 def log(connection: PostgresConnection) -> TableEventLog:
     """The log of a book in which two nodes have written at the same time."""
-    GroupWriter(connection).write(
+    GroupWriter(connection, sequence_slots=1).write(
         [put_stage(), open_session(), put("p"), put_composition(), append("p"), append("p")],
         [append_composition(), append_composition()],
     )
     other = composition(OTHER_COMPOSITION, stage_arn=OTHER_STAGE, account_id=OTHER_ACCOUNT)
-    GroupWriter(connection).write(
+    GroupWriter(connection, sequence_slots=1).write(
         [
             PutStage(stage=stage(OTHER_STAGE, account_id=OTHER_ACCOUNT)),
             open_session(OTHER_SESSION, arn=OTHER_STAGE),

@@ -4,7 +4,6 @@ import threading
 
 import pytest
 
-from stagebook.book.postgres.account_functions import SEQUENCE_SLOTS
 from stagebook.book.postgres.node_run import (
     RunState,
     end_run,
@@ -14,6 +13,7 @@ from stagebook.book.postgres.node_run import (
     renew_run,
 )
 from stagebook.book.postgres.postgres_connection import PostgresConnection, RunFencedError
+from stagebook.book.postgres.schema.account_functions import SEQUENCE_SLOTS
 from stagebook.book.store import BookFailedError
 
 

@@ -100,6 +100,7 @@ OF_STATEMENT: dict[str, dict[str, Any]] = {
     "HISTORY_OF_STAGE": {"user": None},
     "NEXT_ACCOUNT_WITH_REVOCATIONS": {"after": ""},
     "HAS_SESSION": {"stage": 3},
+    "LIST_REVOCATIONS": {"stage": 3, "participant": "p2"},
     "HAS_REVOKED_BEFORE": {"stage": 3},
     "OLDEST_SESSIONS": {"stage": 3},
     "HAS_BOUND_PARTICIPANTS": {"stage": "abcd"},
@@ -116,11 +117,12 @@ POSITIONAL: dict[str, tuple[Any, ...]] = {
 # They read one row of each of many participants, all of what is open, or everything of an account.
 UNBOUNDED = {"LAST_SEQUENCE_OF_SESSION", "COUNT_STAGES", "COUNT_RESOURCES", "LIST_OPEN_SESSIONS", "HISTORY_OPEN"}
 UNBOUNDED |= {"OPEN_SESSION_KEYS", "OPEN_RECORDING_KEYS", "COMPOSITION_KEYS"}
+UNBOUNDED |= {"LIST_REVOCATIONS"}  # Looks at each stage of the account.
 UNBOUNDED |= {"LIST_ACTIVE_REPLICAS", "LIST_OPEN_RECORDINGS"}
 # Small tables, and the result of an index search that has to be in another order.
 MAY_SCAN = {"sequencer", "node_run"}
 MAY_SORT = {"LIST_LATE_COMPOSITIONS", "LIST_ENDED_COMPOSITIONS", "READ_LOG_AT", "READ_COMPOSITION_LOG_AT"}
-MAY_SORT |= {"LIST_OPEN_PARTICIPANTS"}
+MAY_SORT |= {"LIST_OPEN_PARTICIPANTS", "LIST_REVOCATIONS"}
 
 FILL = f"""
 INSERT INTO stage (stage_key, arn, account_id, name, created_ms, tags, recording)

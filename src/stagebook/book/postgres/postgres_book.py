@@ -19,7 +19,6 @@ import msgspec
 
 from stagebook.book.changes import AppendEvent, Change, PutParticipant
 from stagebook.book.postgres.account_acquisition import AccountAcquisition, TakenAccount
-from stagebook.book.postgres.account_functions import SEQUENCE_SLOTS
 from stagebook.book.postgres.key_blocks import KeyBlocks
 from stagebook.book.postgres.node_run import SequenceSlot, read_sequence_slot, register_run
 from stagebook.book.postgres.owned_row_keys import OwnedRowKeys, account_of_change, require_owned
@@ -27,6 +26,7 @@ from stagebook.book.postgres.postgres_committer import PostgresCommitter
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.postgres_retention import PostgresRetention
 from stagebook.book.postgres.postgres_schema import migrate
+from stagebook.book.postgres.schema.account_functions import SEQUENCE_SLOTS
 from stagebook.book.retention_policy import RetentionPolicy
 from stagebook.book.store import BookRefusedError, RetentionStep, Submission
 from stagebook.book.tables.loaded_row_keys import LoadedRowKeys

@@ -125,6 +125,8 @@ class PostgresConnection:
         self._closed = False
         self._in_snapshot = False
         self._session: psycopg.Connection[Row] | None = connect(url, settings)
+        # One cursor for all statements of a session: making one takes a third of the time of a short statement.
+        self._cursor: psycopg.Cursor[Row] | None = None
 
     @property
     def place(self) -> str:
@@ -162,8 +164,11 @@ class PostgresConnection:
         Raises BookUnreachableError, RunFencedError, BookDamagedError, and BookFailedError.
         """
         try:
-            cursor = self.session.execute(statement, parameters, prepare=True)
-            return cursor.fetchall() if cursor.description is not None else []
+            session = self.session
+            cursor = self._cursor = self._cursor or session.cursor()
+            cursor.execute(statement, parameters, prepare=True)
+            result = cursor.pgresult
+            return cursor.fetchall() if result is not None and result.nfields else []
         except psycopg.Error as error:
             raise self._failure(error) from error
 
@@ -223,7 +228,7 @@ class PostgresConnection:
         self._drop()
 
     def _drop(self) -> None:
-        session, self._session = self._session, None
+        session, self._session, self._cursor = self._session, None, None
         if session is not None:
             session.close()
 

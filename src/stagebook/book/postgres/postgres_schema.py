@@ -21,9 +21,9 @@ from typing import Final
 
 import msgspec
 
-from stagebook.book.postgres.account_functions import ACCOUNT_FUNCTIONS
 from stagebook.book.postgres.postgres_connection import PostgresConnection
-from stagebook.book.postgres.postgres_tables import BOOK_TABLES, CLUSTER_TABLES
+from stagebook.book.postgres.schema.account_functions import ACCOUNT_FUNCTIONS
+from stagebook.book.postgres.schema.postgres_tables import BOOK_TABLES, CLUSTER_TABLES
 from stagebook.book.postgres.write_function import WRITE_FUNCTION
 from stagebook.book.store import BookRefusedError
 

@@ -46,6 +46,19 @@ _PAGES_OF_THE_LOG: Final = (
 )
 
 
+_LIST_REVOCATIONS: Final = """
+SELECT stage.arn, revoked.participant_id, stage.stage_key
+FROM stage CROSS JOIN LATERAL (
+    SELECT participant_id FROM revocation
+    WHERE revocation.stage_key = stage.stage_key
+        AND participant_id > CASE WHEN stage.stage_key = %(stage)s THEN %(participant)s ELSE '' END
+    ORDER BY participant_id LIMIT %(limit)s) AS revoked
+WHERE stage.account_id = %(account)s AND stage.deleted_ms IS NULL AND stage.stage_key >= %(stage)s
+ORDER BY stage.stage_key, revoked.participant_id LIMIT %(limit)s
+"""
+"""PostgreSQL sorts the revocations of a stage, however many there are, unless a subquery limits them."""
+
+
 def _log_at(statement: str) -> str:
     return _general(statement.replace("json_each(:sequences)", f"({_NUMBERS})")) + " ORDER BY number.ordinal"
 
@@ -66,6 +79,7 @@ TRANSLATED: Final = MappingProxyType(
     {
         queries.LAST_SEQUENCE: LAST_SEQUENCE,
         **{statement: _with_ties(statement) for statement in _PAGES_OF_THE_LOG},
+        queries.LIST_REVOCATIONS: _LIST_REVOCATIONS,
         queries.READ_LOG_AT: _log_at(queries.READ_LOG_AT),
         composition_reads.READ_COMPOSITION_LOG_AT: _log_at(composition_reads.READ_COMPOSITION_LOG_AT),
         stored_row_keys.LAST_KEYS: """
