@@ -102,6 +102,11 @@ class Viewer:
         """The stream of audio; None for a viewer of video alone."""
         return next((each for each in self._tracks.values() if each.track.kind is MediaKind.AUDIO), None)
 
+    @property
+    def audio_copies(self) -> int:
+        """How often each frame of audio is sent."""
+        return 1 if self.audio is None else self.audio.copies
+
     # MediaEndpoint
 
     def connected(self, peer: PeerConnection, now: float) -> None:

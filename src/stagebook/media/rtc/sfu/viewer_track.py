@@ -17,7 +17,7 @@ from stagebook.media.rtc.rtp.rtp_packet import HEADER, HEADER_SIZE_BYTES, sequen
 from stagebook.media.rtc.sfu.down_track import DownTrack
 from stagebook.media.rtc.sfu.sending.sent_packet import SentPacket
 from stagebook.media.rtc.sfu.simulcast.switchable_track import StreamPosition, SwitchableTrack
-from stagebook.media.rtc.sfu.source_track import EndedRun, SourceTrack
+from stagebook.media.rtc.sfu.source_track import REPEATED_FRAMES, EndedRun, SourceTrack
 
 MAX_ENDED_RUNS: Final = 3
 """Earlier tracks whose packets can be retransmitted. A viewer changes its layer every few seconds at most."""
@@ -86,6 +86,11 @@ class ViewerTrack:
     def extension_id(self) -> int:
         """The id of the header extension with the transport-wide sequence number; 0 without it."""
         return self.down_track.transport_extension_id
+
+    @property
+    def copies(self) -> int:
+        """How often each frame is sent: more than once with redundancy."""
+        return 1 + REPEATED_FRAMES if self.down_track.red_block_type else 1
 
     def follow_loss(self, loss: float, now: float) -> None:
         """Send audio with redundancy (RED) while the viewer loses packets, and some time after. `loss` is 0 to 1."""

@@ -44,6 +44,7 @@ class Watching:
 
     def __init__(self, scenario: "StillScenario", ssrc: int) -> None:
         self.bandwidth = Line()
+        self.audio_copies = 1
         self.end = FakeViewer(ssrc=ssrc)
         self.video = ViewerTrack(
             track=scenario.track,

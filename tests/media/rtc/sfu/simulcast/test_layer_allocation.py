@@ -40,6 +40,7 @@ class Viewer(Watching):
     def __init__(self, scenario: "AllocationScenario", ssrc: int) -> None:
         super().__init__(scenario.tracks, ssrc)
         self.bandwidth = Line()
+        self.audio_copies = 1
         self._scenario = scenario
 
     @property
@@ -138,6 +139,17 @@ def test_the_stream_of_a_viewer_continues_through_all_changes() -> None:
     packets = viewer.packets
     check_continuous(packets)
     assert {rid for rid, _ in frames(packets)} == {"low", "mid", "high"}
+
+
+def test_redundant_audio_leaves_less_for_the_video() -> None:
+    scenario = AllocationScenario()
+    scenario.allocation.audio_bps = 20_000
+    plain, redundant = [scenario.watching(3_000_000) for _ in range(2)]
+    redundant.audio_copies = 3
+    for viewer in (plain, redundant):
+        viewer.narrow(105_000)
+    scenario.run(4)
+    assert [viewer.received()[-1] for viewer in (plain, redundant)] == ["high", "mid"]
 
 
 def test_frames_are_left_out_before_a_layer_is_given_up() -> None:

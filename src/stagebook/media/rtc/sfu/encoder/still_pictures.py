@@ -40,6 +40,10 @@ class StillViewer(Protocol):
     def video(self) -> ViewerTrack | None:
         """Its video; None for a viewer of audio alone."""
 
+    @property
+    def audio_copies(self) -> int:
+        """How often each frame of audio is sent."""
+
 
 class _TrackMeter:
     """The bitrate of a track."""
@@ -123,10 +127,11 @@ class StillPictures:
             return
         stream = watched.stream
         current = None if stream.is_active and not stream.ends_with_keyframe else _WHOLE
+        audio_bps = self._audio_bps * viewer.audio_copies
         chosen = watched.allocator.choose(
-            self._whole, current, bandwidth=viewer.bandwidth, audio_bps=self._audio_bps, now=now
+            self._whole, current, bandwidth=viewer.bandwidth, audio_bps=audio_bps, now=now
         )
-        watched.bitrate_bps = max(MIN_STILL_BPS, round(STILL_SHARE * (estimate_bps - self._audio_bps)))
+        watched.bitrate_bps = max(MIN_STILL_BPS, round(STILL_SHARE * (estimate_bps - audio_bps)))
         if chosen is None:
             stream.start(now)
         elif current is None:

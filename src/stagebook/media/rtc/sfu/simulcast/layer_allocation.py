@@ -74,6 +74,10 @@ class VideoViewer(Protocol):
     def video(self) -> ViewerTrack | None:
         """Its video; None for a viewer of audio alone."""
 
+    @property
+    def audio_copies(self) -> int:
+        """How often each frame of audio is sent."""
+
 
 class _Watched:
     """One viewer's video."""
@@ -98,7 +102,7 @@ class LayerAllocation:
         """`limit_publisher` tells the publisher the most that it may send, in bits per second; None: no limit."""
         self.tracks = tracks
         self.audio_bps = 0
-        """What a viewer's audio takes."""
+        """What a viewer's audio takes without redundancy."""
         self._limit_publisher = limit_publisher
         self._limit_bps: int | None = None
         self._unlimited_bps = 0
@@ -194,7 +198,7 @@ class LayerAllocation:
             and video.next_track is None
             and not video.is_paused
             and estimate_bps is not None
-            and top.bitrate_bps <= max(0, estimate_bps - self.audio_bps) * KEEP_FACTOR
+            and top.bitrate_bps <= max(0, estimate_bps - self._audio_of(viewer)) * KEEP_FACTOR
         )
 
     def _versions_of(self, layer: Layer) -> list[Version]:
@@ -229,6 +233,9 @@ class LayerAllocation:
         elif not self.tracks.starts_low(video) or watched.choice is not AUTOMATIC:
             self._send_fitting(viewer, video, watched, incoming, now)
 
+    def _audio_of(self, viewer: VideoViewer) -> int:
+        return self.audio_bps * viewer.audio_copies
+
     def _send_whole(self, video: ViewerTrack, choice: LayerChoice, now: float) -> None:
         self.tracks.choose(video, choice.encoding_id, now)
 
@@ -238,7 +245,7 @@ class LayerAllocation:
         versions = self._permitted(watched)
         current = self._wanted(video, incoming)
         chosen = watched.allocator.choose(
-            versions, current, bandwidth=viewer.bandwidth, audio_bps=self.audio_bps, now=now
+            versions, current, bandwidth=viewer.bandwidth, audio_bps=self._audio_of(viewer), now=now
         )
         if not versions:
             return
@@ -306,7 +313,7 @@ class LayerAllocation:
         layer = incoming.followed_by(track.whole)
         key = VersionKey(None if layer is None else layer.encoding_id, track.max_temporal_id)
         sent_bps = next((each.bitrate_bps for each in self._versions if each.key == key), 0)
-        available_bps = max(0, estimate_bps - self.audio_bps)
+        available_bps = max(0, estimate_bps - self._audio_of(viewer))
         is_late = now - watched.changed_at >= CUT_SECONDS
         if sent_bps > available_bps * (KEEP_FACTOR if is_late else CUT_AT_ONCE_FACTOR):
             video.cut(now)
