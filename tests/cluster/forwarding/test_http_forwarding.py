@@ -208,18 +208,21 @@ async def test_an_owner_that_ends_before_it_responds_is_not_asked_twice() -> Non
     assert b"may have been carried out" in body
 
 
-async def test_a_response_that_breaks_off_is_not_taken_for_a_whole_one() -> None:
-    async def break_off(_scope: Scope, _receive: Receive, send: Send) -> None:
+async def test_a_response_that_breaks_off_is_not_taken_for_a_whole_one(caplog: pytest.LogCaptureFixture) -> None:
+    async def break_off(_scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"half", "more_body": True})
         await asyncio.sleep(0.05)
         for open_connection in list(cluster.second.internal_server.server_state.connections):
             open_connection.abort()  # type: ignore[union-attr]
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
     cluster = Cluster(never, break_off)
     async with cluster.running():
         response = await exchange(cluster.first.port, b"GET /x HTTP/1.1\r\nhost: h\r\n" + SIGNED + b"\r\n")
     assert response.endswith(b"half\r\n")  # without the last chunk
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize(

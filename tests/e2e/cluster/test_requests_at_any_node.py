@@ -134,8 +134,15 @@ async def test_an_encoder_reaches_the_owner(nodes: TwoNodes) -> None:
 
 def test_the_owner_is_killed_and_the_account_is_served_by_the_other_node(nodes: TwoNodes) -> None:
     """The last test of the module: the other node owns the account from here on."""
-    nodes.owner.process.kill()
-    nodes.owner.process.wait()
+    url = f"{nodes.asked.url}/watch/v1/events/stream"
+    headers = signed_headers(nodes.asked, "GET", url)
+    with httpx.Client(timeout=30) as client, client.stream("GET", url, headers=headers) as tail:
+        assert tail.status_code == 200
+        nodes.owner.process.kill()
+        nodes.owner.process.wait()
+        # An open response breaks off, so that the client connects again.
+        with pytest.raises(httpx.RemoteProtocolError):
+            tail.read()
     # Nobody owns the account until the lease of the dead owner ends, here after a second.
     threading.Timer(1.0, nodes.give_to, [None]).start()
     started_at = time.monotonic()

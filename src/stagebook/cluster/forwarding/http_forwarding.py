@@ -132,7 +132,9 @@ async def forward(scope: Scope, body: RepeatableBody, send: Send, connection: Ow
         if link is not None:
             raise LinkRefusedError
         body.forget()
-        await _send_response(scope, send, connection, response)
+        if not await _send_response(scope, send, connection, response):
+            client.cancel()
+            await _disconnect_client(scope, body)
     except OwnerLostError:
         # The end of a client ends the connection as well, and then there is nobody to answer.
         if not (client.done() and client.result()):
@@ -169,7 +171,15 @@ async def _follow_client(
     return True
 
 
-async def _send_response(scope: Scope, send: Send, connection: OwnerConnection, response: OwnerResponse) -> None:
+async def _disconnect_client(scope: Scope, body: RepeatableBody) -> None:
+    """End the connection of the client, and return when it has ended: until then, the response counts as unfinished."""
+    scope["extensions"][ABORT_EXTENSION]()
+    while (await body.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _send_response(scope: Scope, send: Send, connection: OwnerConnection, response: OwnerResponse) -> bool:
+    """Send a response to the client; return False if it breaks off."""
     headers = returned_headers(response.headers)
     if not any(name == b"content-length" for name, _ in headers):
         # A stream: what the client has not read must not wait in the kernel.
@@ -179,12 +189,11 @@ async def _send_response(scope: Scope, send: Send, connection: OwnerConnection, 
         try:
             part = await connection.part()
         except OwnerLostError:
-            scope["extensions"][ABORT_EXTENSION]()
-            return
+            return False
         has_ended = connection.has_ended
         await send({"type": "http.response.body", "body": part or b"", "more_body": not has_ended})
         if has_ended:
-            return
+            return True
 
 
 def _plain(data: bytes, *, is_last: bool) -> bytes:  # noqa: ARG001 - as `_chunk`
