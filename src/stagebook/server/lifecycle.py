@@ -22,6 +22,7 @@ import structlog
 import uvloop
 
 from stagebook.api.asgi import Application
+from stagebook.api.aws.operation_calls import OperationCalls
 from stagebook.api.watch.health import Health, ServerStatus
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.store import BookFailedError, BookRefusedError
@@ -37,16 +38,20 @@ from stagebook.server.http.http_server import HttpServer
 from stagebook.server.listen_sockets import ListenError, ListenSockets, open_listen_sockets
 from stagebook.server.logs import configure_logging
 from stagebook.server.metrics.measured_server import ApiRequests, MeasuredServer
-from stagebook.server.router_wiring import build_router
+from stagebook.server.router_wiring import build_calls, build_router
 from stagebook.server.server_parts import ServerParts
 from stagebook.server.server_secrets import ServerSecrets
 from stagebook.server.startup_banner import settings_warnings, startup_banner
+from stagebook.server.watch_wiring import WatchAccessParts
 from stagebook.server.wiring import http_limits
 from stagebook.storage.stores import open_store
 from stagebook.webhooks.webhook_file import WebhookFileError
 
 if TYPE_CHECKING:
+    from stagebook.cluster.cluster_node import ClusterNode
     from stagebook.livekit_history.watched_livekit import WatchedLiveKit
+    from stagebook.server.cluster.node_parts import NodeParts
+    from stagebook.server.cluster.node_wiring import InternalServer
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -74,8 +79,8 @@ def serve(settings: Settings, *, is_testing: bool = False, watched: "WatchedLive
     Raises ConfigError for settings that cannot be used, and StartError if the data folder, the book, a listen address
     or a worker process cannot be used.
     """
-    if settings.book == "postgres":
-        raise ConfigError(name="book", rule='"postgres" cannot be used in this version: use "sqlite"')
+    if settings.book == "postgres" and (is_testing or watched is not None):
+        raise ConfigError(name="book", rule='must be "sqlite" for a server for tests, and to watch a LiveKit server')
     try:
         os.umask(PRIVATE_UMASK)
         folder = DataFolder(Path(settings.data).absolute())
@@ -83,6 +88,8 @@ def serve(settings: Settings, *, is_testing: bool = False, watched: "WatchedLive
         # The first start generates the secrets. Only one server may do that, so the lock is taken before.
         with BookLock.take(folder.book_path) as lock:
             claim_folder(folder, is_testing=is_testing)
+            if settings.book == "postgres":
+                _share_secrets(folder, settings)
             secrets = ServerSecrets.read(folder, settings)
             hidden = [*secrets.secret_strings(), *([] if watched is None else [watched.key.secret])]
             configure_logging(level=settings.log_level, form=settings.log_form, secrets=hidden)
@@ -100,6 +107,15 @@ def serve(settings: Settings, *, is_testing: bool = False, watched: "WatchedLive
         WebhookFileError,
     ) as error:
         raise StartError(str(error)) from error
+
+
+def _share_secrets(folder: DataFolder, settings: Settings) -> None:
+    """Make the secrets of the data folder those of the book in the database."""
+    try:
+        from stagebook.server.cluster.node_parts import share_secrets
+    except ImportError as error:
+        raise StartError(f'book = "postgres" needs the extra stagebook[postgres]: {error}') from error
+    share_secrets(folder, settings)
 
 
 def _raise_open_files_limit() -> None:
@@ -143,15 +159,25 @@ class Server:
         self._status = ServerStatus.OK
         self._requests = ApiRequests.new()
         self._retention_task: asyncio.Task[None] | None = None
+        self._internal: InternalServer | None = None
+        self._cluster: ClusterNode | None = None
 
     async def run(self) -> int:
         """Serve until a signal or the failure of a part; return the exit code."""
+        calls, access = build_calls(self._parts), WatchAccessParts(self._parts)
         self._router = build_router(
-            self._parts, requests=self._requests, measured=self._measured(), health=self._health
+            self._parts,
+            calls=calls,
+            access=access,
+            requests=self._requests,
+            measured=self._measured(),
+            health=self._health,
         )
         application: Application = self._router
+        if self._parts.node is not None:
+            application = await self._start_node(self._parts.node, calls=calls, access=access)
         if self._parts.traces is not None:
-            application = self._parts.traces.traced(self._router, route_of=self._router.path_template)
+            application = self._parts.traces.traced(application, route_of=self._router.path_template)
         tune_garbage_collection()
         self._http = HttpServer(
             application,
@@ -173,7 +199,25 @@ class Server:
             self._retention_task = asyncio.create_task(self._parts.retention.run())
             self._retention_task.add_done_callback(_log_end_of_retention)
         await self._http.serve(sockets=[self._parts.sockets.http])
+        if self._cluster is not None:
+            await self._cluster.stop()
         return EXIT_FAILED if self._status is ServerStatus.FAILED else EXIT_OK
+
+    async def _start_node(self, node: "NodeParts", *, calls: OperationCalls, access: WatchAccessParts) -> Application:
+        """Serve the other nodes; return the application for clients, which sends requests on to them."""
+        # Imported late: other servers do not need it.
+        from stagebook.server.cluster.node_wiring import InternalServer, build_cluster_node
+
+        cluster = build_cluster_node(self._parts, node, self._router, calls=calls, access=access)
+        self._cluster, self._internal = cluster, InternalServer(self._parts, cluster)
+        await cluster.start()
+        self._internal.start(self._on_internal_ended)
+        return cluster.application
+
+    def _on_internal_ended(self, task: asyncio.Task[None]) -> None:
+        if not self._http.should_exit:
+            _log.critical("the server for the other nodes has ended", exc_info=task.exception())
+            self._stop(ServerStatus.FAILED)
 
     def _measured(self) -> MeasuredServer:
         """The parts that are measured. The HTTP server and the router are read when they run."""
@@ -260,6 +304,8 @@ class Server:
         if self._parts.controlled is not None:
             self._parts.controlled.faults.end_delays()
         await self._router.close(timeout_seconds=self._parts.settings.shutdown_timeout_seconds)
+        if self._internal is not None:
+            await self._internal.stop()
         for task in self._watched:
             task.cancel()
         if self._retention_task is not None:

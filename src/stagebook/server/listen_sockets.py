@@ -1,4 +1,4 @@
-"""The TCP listen sockets of the server: HTTP, RTMP and RTMPS.
+"""The TCP listen sockets of the server: HTTP, RTMP and RTMPS, and HTTP for other nodes.
 
 All sockets are bound before anything else is started, so that a port that is in use is reported at once.
 """
@@ -26,6 +26,8 @@ class ListenSockets(msgspec.Struct, frozen=True, kw_only=True):
     http: socket.socket
     rtmp: socket.socket | None
     rtmps: socket.socket | None
+    internal: socket.socket | None = None
+    """Where other nodes reach this one."""
 
 
 @contextmanager
@@ -40,6 +42,7 @@ def open_listen_sockets(settings: Settings) -> Iterator[ListenSockets]:
             http=sockets.enter_context(bind_listen_socket(settings.address)),
             rtmp=bind(settings.rtmp_address, setting="rtmp_listen"),
             rtmps=bind(settings.rtmps_address, setting="rtmps_listen"),
+            internal=bind(settings.internal_address, setting="internal_listen"),
         )
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection
 
 from stagebook.api.asgi import Application
+from stagebook.api.aws.operation_calls import OperationCalls
 from stagebook.api.first_request import OnFirstRequest
 from stagebook.api.participants.participants_api import ParticipantsApi
 from stagebook.api.routes.route_api import RouteApi
@@ -19,16 +20,25 @@ from stagebook.server.watch_wiring import WatchAccessParts, build_watch_api
 from stagebook.server.wiring import build_aws_api, build_operation_calls, ice_server_headers, participant_request_limits
 
 
+def build_calls(parts: ServerParts) -> OperationCalls:
+    """Return the AWS operations of a server with these parts."""
+    return build_operation_calls(
+        parts.settings, manager=parts.manager, pages=parts.pages, secrets=parts.secrets, running_ns=parts.running_ns
+    )
+
+
 def build_router(
-    parts: ServerParts, *, requests: ApiRequests, measured: MeasuredServer, health: Callable[[], Health]
+    parts: ServerParts,
+    *,
+    calls: OperationCalls,
+    access: WatchAccessParts,
+    requests: ApiRequests,
+    measured: MeasuredServer,
+    health: Callable[[], Health],
 ) -> AsgiRouter:
     """Return the router of a server with these parts. `requests` counts the requests, `measured` is for the metrics."""
     settings = parts.settings
     faults = None if parts.controlled is None else parts.controlled.faults
-    calls = build_operation_calls(
-        settings, manager=parts.manager, pages=parts.pages, secrets=parts.secrets, running_ns=parts.running_ns
-    )
-    access = WatchAccessParts(parts)
     return AsgiRouter(
         aws=build_aws_api(settings, calls=calls, credentials=parts.credentials, requests=requests.aws, faults=faults),
         participants=ParticipantsApi(

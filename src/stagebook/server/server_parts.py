@@ -22,6 +22,8 @@ from stagebook.api.livekit_counts import LiveKitCounts
 from stagebook.api.watch.health import LiveKitHealth
 from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.book.book_pages import BookPages
+from stagebook.book.book_source import BookSource
+from stagebook.book.composition_log import FollowedLog
 from stagebook.book.decision_book import DecisionBook
 from stagebook.book.server_book import ServerBook
 from stagebook.book.sqlite.book_lock import BookLock
@@ -60,6 +62,7 @@ from stagebook.webhooks.webhook_service import WebhookService
 
 if TYPE_CHECKING:
     from stagebook.livekit_history.watched_livekit import WatchedLiveKit
+    from stagebook.server.cluster.node_parts import NodeParts
     from stagebook.server.livekit.watched_rooms import WatchedRooms
 
 _log = structlog.get_logger(__name__)
@@ -71,6 +74,7 @@ class ServerParts:
     book: ServerBook
     decisions: DecisionBook
     pages: BookPages
+    source: BookSource
     event_log: TableEventLog
     history: HistoryProcesses
     live: LiveEvents
@@ -111,6 +115,8 @@ class ServerParts:
         self._lock = lock
         self._watched = watched
         self.room_history: WatchedRooms | None = None
+        self.node: NodeParts | None = None
+        """What only a server with a book in a database has."""
         self._started = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -121,8 +127,12 @@ class ServerParts:
             self.traces = start_traces(self.settings.otlp_endpoint, version=self.version, environment=os.environ)
             if self.traces is not None:
                 parts.push_async_callback(self.traces.close)
-            self.book = self._open_book(parts)
-            self.pages = SqlitePages(self.book)
+            if self.settings.book == "postgres":
+                self._open_database(parts)
+            else:
+                self._open_file(parts)
+            if self.traces is not None:
+                self.book.observe_commits(self.traces.commits)
             if self.controlled is not None:
                 # An earlier run may have moved its clock.
                 self.controlled.clock.start_at(self.book.last_time_ms())
@@ -139,7 +149,19 @@ class ServerParts:
     ) -> None:
         await self._started.aclose()
 
-    def _open_book(self, parts: AsyncExitStack) -> ServerBook:
+    def _open_database(self, parts: AsyncExitStack) -> None:
+        # Imported late: other servers do not have its libraries.
+        from stagebook.server.cluster.node_parts import NodeParts
+
+        internal = self.sockets.internal
+        self.node = NodeParts(
+            self.settings, folder=self.folder, internal_port=None if internal is None else internal.getsockname()[1]
+        )
+        self.node.open(parts)
+        self.book, self.decisions, self.pages = self.node.book, self.node.decisions, self.node.pages
+        self.source = self.node.source
+
+    def _open_file(self, parts: AsyncExitStack) -> None:
         book = SqliteBook.open(
             self.folder.book_path,
             read_secret=partial(self.folder.stream_key_secret, randomness=SystemRandomness()),
@@ -147,10 +169,9 @@ class ServerParts:
             show_deleted_history=self.settings.deleted_stage_history,
         )
         parts.push_async_callback(book.close)
-        self.decisions = book
-        if self.traces is not None:
-            book.observe_commits(self.traces.commits)
-        return book
+        self.book = self.decisions = book
+        self.pages = SqlitePages(book)
+        self.source = self.folder.book_path
 
     async def _start_stages(self, parts: AsyncExitStack) -> None:
         """Start the media engines and the stage manager, which ends what an interrupted run has left open."""
@@ -188,7 +209,13 @@ class ServerParts:
                 self.manager, self._watched, book=self.book, account_id=self.secrets.access_key.account_id
             )
             parts.push_async_callback(self.room_history.stop)
-        recovered = await self.manager.start()
+        if self.node is None:
+            recovered = await self.manager.start()
+        else:
+            # An account is recovered when this node takes it.
+            recovered = 0
+            self.manager.listen()
+            self.node.start_accounts(self.manager, parts)
         if self.room_history is not None:
             self.room_history.start()
         await self.media.finish_start()
@@ -220,8 +247,11 @@ class ServerParts:
 
     def _start_history(self, parts: AsyncExitStack) -> HistoryProcesses:
         """Return the processes that read the history, and let them index what becomes durable."""
-        history = HistoryProcesses(self.folder.book_path, processes=self.settings.watch_processes)
+        history = HistoryProcesses(self.source, processes=self.settings.watch_processes)
         parts.push_async_callback(history.close)
+        if self.node is not None:
+            # A database is searched in its tables.
+            return history
         indexer = SearchIndexer(history)
         self.book.on_durable(indexer.note_durable)
         indexer.start()
@@ -229,9 +259,14 @@ class ServerParts:
         return history
 
     def _start_live_events(self, parts: AsyncExitStack) -> LiveEvents:
-        self.event_log = open_event_log(self.folder.book_path)
-        parts.callback(self.event_log.close)
-        live = LiveEvents(ImmediateLog(self.event_log), heartbeat_seconds=self.settings.watch_heartbeat_seconds)
+        log: FollowedLog
+        if self.node is None:
+            self.event_log = open_event_log(self.folder.book_path)
+            parts.callback(self.event_log.close)
+            log = ImmediateLog(self.event_log)
+        else:
+            log = self.node.log
+        live = LiveEvents(log, heartbeat_seconds=self.settings.watch_heartbeat_seconds)
         self.book.on_durable(live.note_durable)
         live.start()
         parts.push_async_callback(live.end)

@@ -43,7 +43,7 @@ class WatchAccessParts:
         settings, clock = parts.settings, parts.clock
         file = BearerKeyFile(parts.folder.path)
         file.read()  # a damaged file stops the start
-        keys = BearerKeys(stamp=file.stamp, read=file.read, now_ms=clock.now_ms, monotonic=time.monotonic)
+        keys = self.keys = BearerKeys(stamp=file.stamp, read=file.read, now_ms=clock.now_ms, monotonic=time.monotonic)
         self.sessions = ConsoleSessions(keys=keys, randomness=SystemRandomness(), monotonic=time.monotonic)
         self.cookie = SessionCookie(parts.public_url)
         self.guard = BrowserGuard(

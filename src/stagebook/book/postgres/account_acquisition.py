@@ -11,13 +11,15 @@ from typing import Final
 import msgspec
 
 from stagebook.book.postgres.account_leases import take_account
-from stagebook.book.postgres.node_run import end_run
+from stagebook.book.postgres.node_run import LEASE_SECONDS, end_run
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.store import BookFailedError
 from stagebook.book.tables.account_keys import AccountKeys, read_account_keys
 from stagebook.book.tables.rows import Row
 from stagebook.book.tables.table_connection import Parameters
 
+NO_LEASE_PASSES_SECONDS: Final = 1e9
+"""A lease that no run lets pass: accounts of runs that are fenced or have ended are free all the same."""
 _SEQUENCES: Final = ("stage_key_block", "session_key_block", "composition_key_block")
 _NEW_BLOCKS: Final = f"SELECT {', '.join(f'''nextval('{each}')''' for each in _SEQUENCES)}"
 
@@ -42,10 +44,14 @@ class AccountAcquisition:
         self._reads_account_keys = reads_account_keys
         self._lock = threading.Lock()
 
-    def take(self, account_id: str) -> TakenAccount | None:
-        """Take an account. Return None if another node owns it. Raises BookFailedError."""
+    def take(self, account_id: str, *, may_fence: bool = True) -> TakenAccount | None:
+        """Take an account. Return None if another node owns it. Raises BookFailedError.
+
+        With `may_fence`, it is also taken from a run that has let its lease pass.
+        """
+        lease_seconds = LEASE_SECONDS if may_fence else NO_LEASE_PASSES_SECONDS
         with self._lock:
-            taking = take_account(self._connection, account_id, run_id=self.run_id)
+            taking = take_account(self._connection, account_id, run_id=self.run_id, lease_seconds=lease_seconds)
             if not taking.is_taken:
                 return None
             keys = None

@@ -117,6 +117,8 @@ class PostgresBook(TableBook[PostgresConnection]):
         self._committer = committer
         self._acquisition = acquisition
         self._owned: set[str] = set()
+        self._taken_sequence = 0
+        """The newest sequence number that an account had when it was taken."""
         self._refilling = False
         self._blocks = [KeyBlocks(fetch=partial(acquisition.new_block, at), low=self._refill_soon) for at in range(3)]
         super().__init__(
@@ -169,19 +171,24 @@ class PostgresBook(TableBook[PostgresConnection]):
         """The monotonic time, in seconds, before which no other node has taken an account of this one."""
         return self._committer.owned_before
 
+    @property
+    def durable_sequence(self) -> int:
+        """The newest sequence number of the accounts that are owned, among what is durable."""
+        return max(self._taken_sequence, super().durable_sequence)
+
     def owns(self, account_id: str) -> bool:
         """Return whether the account was acquired. It is owned until the run is fenced, which fails the book."""
         return account_id in self._owned
 
-    async def acquire(self, account_id: str) -> bool:
-        """Take an account that is free or whose owner is dead; return whether this run owns it.
+    async def acquire(self, account_id: str, *, may_fence: bool = True) -> bool:
+        """Take an account that is free; return whether this run owns it. With `may_fence`, also one of a late run.
 
         It then has what recovery needs: new events have numbers above those of the former owner, and new rows have keys
         above its keys. Raises BookFailedError.
         """
         if account_id in self._owned:
             return True
-        taken = await asyncio.to_thread(self._acquisition.take, account_id)
+        taken = await asyncio.to_thread(self._acquisition.take, account_id, may_fence=may_fence)
         return self._add(taken)
 
     def acquire_at_once(self, account_id: str) -> bool:
@@ -192,6 +199,7 @@ class PostgresBook(TableBook[PostgresConnection]):
         if taken is None:
             return False
         self._translator.last_sequence = max(self._translator.last_sequence, taken.last_sequence)
+        self._taken_sequence = max(self._taken_sequence, taken.last_sequence)
         for blocks, number in zip(self._blocks, taken.blocks, strict=True):
             blocks.throw_away()
             blocks.add(number)

@@ -178,6 +178,13 @@ def logged_events(events: str) -> str:
 
 _LOG = logged_events("event INDEXED BY event_by_sequence") + "WHERE "
 READ_LOG = _LOG + "event.sequence > :after ORDER BY event.sequence LIMIT :limit"
+# `:accounts` has the ids of the accounts, which have one length, in one string.
+READ_LOG_OF_ACCOUNTS = (
+    _LOG
+    + """event.sequence > :after AND replace(:accounts, stage.account_id, '') <> :accounts
+ORDER BY event.sequence LIMIT :limit
+"""
+)
 READ_LOG_BEFORE = _LOG + "event.sequence < :before ORDER BY event.sequence DESC LIMIT :limit"
 READ_LOG_AT = logged_events(
     "json_each(:sequences) AS number CROSS JOIN event INDEXED BY event_by_sequence ON event.sequence = number.value"

@@ -4,7 +4,7 @@ Each read is one statement along the index of sequence numbers, and one more for
 a read depends on its limit only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from operator import attrgetter
 
@@ -17,6 +17,7 @@ from stagebook.book.tables.compositions.composition_reads import (
     READ_COMPOSITION_LOG,
     READ_COMPOSITION_LOG_AT,
     READ_COMPOSITION_LOG_BEFORE,
+    READ_COMPOSITION_LOG_OF_ACCOUNTS,
 )
 from stagebook.book.tables.compositions.composition_rows import logged_composition_event
 from stagebook.book.tables.rows import Row, recorded_event
@@ -58,6 +59,14 @@ class TableEventLog:
             events: list[LogEntry] = [*self._read(queries.READ_LOG, parameters)]
             of_compositions = self._read_of_compositions(READ_COMPOSITION_LOG, parameters)
         return _first(sorted(events + of_compositions, key=_sequence), limit) if of_compositions else events
+
+    def read_entries_of_accounts(self, account_ids: Iterable[str], sequence: int, *, limit: int) -> list[LogEntry]:
+        """Return the next events of some accounts after `sequence`, at most `limit`, oldest first."""
+        parameters: dict[str, int | str] = {"accounts": ",".join(account_ids), "after": sequence, "limit": limit}
+        with self._connection.snapshot():
+            events: list[LogEntry] = [*self._read(queries.READ_LOG_OF_ACCOUNTS, parameters)]
+            of_compositions = self._read_of_compositions(READ_COMPOSITION_LOG_OF_ACCOUNTS, parameters)
+        return _first(sorted(events + of_compositions, key=_sequence), limit)
 
     def read_entries_before(self, sequence: int, *, limit: int) -> list[LogEntry]:
         """Return the events of participants and compositions before `sequence`, at most `limit`, newest first."""

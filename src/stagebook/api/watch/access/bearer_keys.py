@@ -53,6 +53,12 @@ class BearerKeys:
         expected = _NO_DIGEST if key is None else key.digest
         return key if hmac.compare_digest(expected, digest_of(text)) else None
 
+    def has_account(self, account_id: str) -> bool:
+        """Return whether a valid key is of this account."""
+        self._refresh()
+        now_ms = self._now_ms()
+        return any(key.account_id == account_id and key.is_valid_at(now_ms) for key in self._by_id.values())
+
     def find(self, key_id: str) -> BearerKey | None:
         """Return the key of an id, None if there is none or if it has expired or was revoked."""
         self._refresh()

@@ -72,6 +72,13 @@ READ_COMPOSITION_LOG = (
     logged_composition_events("composition_event CROSS JOIN composition USING (composition_key)")
     + "WHERE composition_event.sequence > :after ORDER BY composition_event.sequence LIMIT :limit"
 )
+READ_COMPOSITION_LOG_OF_ACCOUNTS = (
+    _LOGGED_COMPOSITION_EVENT.format(events="composition_event CROSS JOIN composition USING (composition_key)")
+    + """
+WHERE composition_event.sequence > :after AND replace(:accounts, composition.account_id, '') <> :accounts
+ORDER BY composition_event.sequence LIMIT :limit
+"""
+)
 READ_COMPOSITION_LOG_BEFORE = (
     logged_composition_events("composition_event CROSS JOIN composition USING (composition_key)")
     + "WHERE composition_event.sequence < :before ORDER BY composition_event.sequence DESC LIMIT :limit"

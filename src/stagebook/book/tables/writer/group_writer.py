@@ -65,6 +65,8 @@ class GroupWriter(Generic[Connection]):
         self.latency = LatencyHistogram(LATENCY_BOUNDS_SECONDS)
         """The time from the submission to the durability, for each transaction that of the first one of its group."""
         self.observer: CommitObserver | None = None
+        self.durable_sequence = 0
+        """The newest sequence number of the groups that were acknowledged."""
         self._clock = clock
         self._committer = committer
         self._loop = loop
@@ -209,6 +211,7 @@ class GroupWriter(Generic[Connection]):
             return
         if not group.durable.done():
             group.durable.set_result(None)
+        self.durable_sequence = group.last_sequence
         seconds = now - group.opened_at
         self.latency.observe(seconds, group.transactions)
         self._on_durable(group.transactions)

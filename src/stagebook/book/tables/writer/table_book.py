@@ -68,6 +68,11 @@ class TableBook(TableReader, Generic[Connection]):
         return sequence_time_ms(self._translator.last_sequence)
 
     @property
+    def durable_sequence(self) -> int:
+        """The newest sequence number of the transactions that this writer has made durable, 0 before the first."""
+        return self._writer.durable_sequence
+
+    @property
     def event_counts(self) -> EventCounts:
         """The events that were submitted since the book was opened."""
         return self._translator.event_counts

@@ -1,0 +1,163 @@
+"""The parts that only a node has: the book in the database, the accounts that it owns, and the reads of its leases.
+
+start:  secrets of the book -> run of the node, book -> stage manager -> leases -> accounts, as they are asked for
+end:    in the reverse order; the end of the run lets others take the accounts at once
+"""
+
+import random
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from importlib import metadata
+from typing import Final
+
+from stagebook.book.book_source import DatabaseSource, open_tables
+from stagebook.book.memory.memory_book import MemoryBook
+from stagebook.book.postgres.database_contact import DatabaseContact
+from stagebook.book.postgres.postgres_book import NodeDescription, PostgresBook
+from stagebook.book.postgres.postgres_connection import PostgresConnection
+from stagebook.book.postgres.postgres_schema import migrate
+from stagebook.book.postgres.shared_secrets import SharedSecrets
+from stagebook.book.tables.pooled.pooled_pages import PooledPages
+from stagebook.book.tables.pooled.reader_pool import ReaderPool
+from stagebook.book.tables.stream_key_seal import StreamKeySeal
+from stagebook.book.tables.table_event_log import TableEventLog
+from stagebook.book.tables.table_reader import TableReader
+from stagebook.book.tables.threaded_log import ThreadedLog
+from stagebook.cluster.lease_watch import LeaseWatch
+from stagebook.cluster.owned_accounts import OwnedAccounts
+from stagebook.config.rules import ConfigError
+from stagebook.config.settings import Settings
+from stagebook.data_folder.secret_exchange import exchange_secrets
+from stagebook.data_folder.secrets import DataFolder
+from stagebook.manager.stage_manager import StageManager
+from stagebook.server.cluster.lease_reader import LeaseReader
+from stagebook.server.system_clock import SystemRandomness
+
+MANAGER_THREADS: Final = 4
+"""Reads of the manager at once, beside those of pages. One account uses half of them."""
+UNKNOWN_URL: Final = ""
+"""The internal URL of a node that other nodes cannot reach."""
+
+
+def share_secrets(folder: DataFolder, settings: Settings) -> None:
+    """Make the secrets of the data folder those of the book. Raises DataFolderError, BookRefusedError, BookFailedError.
+
+    It creates the tables of a new book.
+    """
+    connection = PostgresConnection(database_url(settings))
+    try:
+        migrate(connection)
+        exchange_secrets(
+            folder, SharedSecrets(connection), account_id=settings.account_id, randomness=SystemRandomness()
+        )
+    finally:
+        connection.close()
+
+
+def database_url(settings: Settings) -> str:
+    """Return the URL of the database. Raises ConfigError without one, which the check of the settings prevents."""
+    if settings.database_url is None:
+        raise ConfigError(name="database_url", rule='must be set with book = "postgres"')
+    return settings.database_url
+
+
+class NodeParts:
+    """The book of a node in PostgreSQL, and the accounts that its run owns."""
+
+    book: PostgresBook
+    decisions: MemoryBook
+    pages: PooledPages
+    log: ThreadedLog
+    leases: LeaseReader
+    accounts: OwnedAccounts
+    watch: LeaseWatch
+
+    def __init__(self, settings: Settings, *, folder: DataFolder, internal_port: int | None) -> None:
+        """`internal_port` is the port of the internal listen socket, None without one."""
+        self._settings = settings
+        self._folder = folder
+        self._url = database_url(settings)
+        self.source = DatabaseSource(url=self._url)
+        internal_url = None if internal_port is None else settings.effective_internal_url(port=internal_port)
+        self.description = NodeDescription(
+            name=settings.effective_node_name(),
+            internal_url=internal_url or UNKNOWN_URL,
+            software_version=metadata.version("stagebook"),
+        )
+        self._on_owners_changed: Callable[[], None] = lambda: None
+
+    def open(self, parts: AsyncExitStack) -> None:
+        """Register the run and open the book. Raises BookRefusedError and BookFailedError."""
+        read_secret = partial(self._folder.stream_key_secret, randomness=SystemRandomness())
+        seal = StreamKeySeal(read_secret(may_generate=False))
+        show = self._settings.deleted_stage_history
+        self.book = PostgresBook.open(
+            self._url, node=self.description, read_secret=read_secret, show_deleted_history=show
+        )
+        parts.push_async_callback(self.book.close)
+        pool = ReaderPool(lambda: TableReader(open_tables(self.source), show_deleted_history=show, seal=seal))
+        parts.push_async_callback(pool.close)
+        self.pages = PooledPages(pool)
+        # Of the accounts that it owns, the manager also reads what is deleted: recovery needs that.
+        of_manager = ReaderPool(
+            lambda: TableReader(open_tables(self.source), show_deleted_history=True, seal=seal), threads=MANAGER_THREADS
+        )
+        parts.push_async_callback(of_manager.close)
+        self.decisions = MemoryBook(self.book, keys=self.book.loaded_keys, reads=of_manager)
+        self.log = ThreadedLog(
+            lambda: TableEventLog(open_tables(self.source)),
+            account_ids=lambda: self.accounts.account_ids,
+            durable_sequence=lambda: self.book.durable_sequence,
+        )
+        parts.push_async_callback(self.log.close)
+
+    def start_accounts(self, manager: StageManager, parts: AsyncExitStack) -> None:
+        """Take and recover accounts from now on. Raises BookRefusedError and BookFailedError."""
+        self.leases = LeaseReader(self._url)
+        parts.push_async_callback(self.leases.close)
+        contact = DatabaseContact()
+        self.accounts = OwnedAccounts(
+            _LoadingBook(self.book, self.decisions),
+            recover=manager.recover,
+            may_fence=lambda: self.watch.may_fence(),
+        )
+        self.watch = LeaseWatch(
+            self.leases,
+            contact,
+            accounts=self.accounts,
+            on_changed=lambda: self._on_owners_changed(),
+            chance=random.Random(),  # noqa: S311 - spreads looks and accounts, protects nothing
+        )
+        parts.push_async_callback(self.accounts.stop)
+        self.watch.start()
+        parts.push_async_callback(self.watch.stop)
+
+    def on_owners_changed(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when an account has got another owner."""
+        self._on_owners_changed = listener
+
+
+class _LoadingBook:
+    """Implements `AccountBook`: an account that is taken is loaded into memory."""
+
+    def __init__(self, book: PostgresBook, decisions: MemoryBook) -> None:
+        self._book = book
+        self._decisions = decisions
+
+    @property
+    def run_id(self) -> int:
+        """See `AccountBook`."""
+        return self._book.run_id
+
+    @property
+    def owned_before(self) -> float:
+        """See `AccountBook`."""
+        return self._book.owned_before
+
+    async def acquire(self, account_id: str, *, may_fence: bool) -> bool:
+        """See `AccountBook`."""
+        if not await self._book.acquire(account_id, may_fence=may_fence):
+            return False
+        await self._decisions.load_account(account_id)
+        return True

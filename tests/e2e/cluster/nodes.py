@@ -1,0 +1,89 @@
+"""Real nodes: `stagebook serve` processes that share a PostgreSQL database."""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from stagebook.data_folder.secrets import AccessKey, DataFolder
+from tests.serving import ServerProcess
+
+CLUSTER_SECRET = "0123456789abcdef0123456789abcdef"
+PUBLIC_URL = "http://stages.example.com"
+_RTMP = re.compile(r"encoders +RTMP on 127\.0\.0\.1:(\d+)")
+
+
+class Node(ServerProcess):
+    """A node on the database at `database_url`. Entering waits until it is ready, leaving kills it if it runs."""
+
+    def __init__(self, data: Path, *, database_url: str, name: str, **variables: str) -> None:
+        super().__init__(
+            data,
+            "--log-form=text",
+            STAGEBOOK_BOOK="postgres",
+            STAGEBOOK_DATABASE_URL=database_url,
+            STAGEBOOK_NODE_NAME=name,
+            STAGEBOOK_INTERNAL_LISTEN="127.0.0.1:0",
+            STAGEBOOK_CLUSTER_SECRET=CLUSTER_SECRET,
+            STAGEBOOK_PUBLIC_URL=PUBLIC_URL,
+            STAGEBOOK_WATCH_HEARTBEAT_SECONDS="0.2",
+            STAGEBOOK_SESSION_LINGER_SECONDS="0",
+            **variables,
+        )
+        self.name = name
+
+    @property
+    def port(self) -> int:
+        """The port for clients."""
+        return int(self.url.rpartition(":")[2])
+
+    @property
+    def rtmp_port(self) -> int:
+        """The port for encoders."""
+        found = _RTMP.search(self.output)
+        assert found is not None, self.output
+        return int(found[1])
+
+    @property
+    def key(self) -> AccessKey:
+        """The access key, which all nodes of a database have."""
+        return DataFolder(self.data).read_server_access()[1]
+
+    def client(self, **arguments: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
+        """Return a boto3 client of this node, and not of the cluster's public URL."""
+        return super().client(**({"endpoint_url": self.url} | arguments))
+
+    def owns_account(self) -> bool:
+        """Return whether this node has taken an account."""
+        return "account acquired" in self.output
+
+
+class TwoNodes(msgspec.Struct):
+    """`owner` owns the account of the access key; clients ask `asked`."""
+
+    asked: Node
+    owner: Node
+
+
+@contextmanager
+def running_nodes(folder: Path, *, database_url: str, count: int, **variables: str) -> Iterator[list[Node]]:
+    """Run nodes. The first one starts alone, as it creates the secrets that the others take."""
+    with ExitStack() as stack:
+        nodes: list[Node] = []
+        for number in range(1, count + 1):
+            name = f"node-{number}"
+            node = Node(folder / name, database_url=database_url, name=name, **variables)
+            nodes.append(stack.enter_context(node))
+        yield nodes
+
+
+@contextmanager
+def two_nodes(folder: Path, *, database_url: str) -> Iterator[TwoNodes]:
+    """Run two nodes. The second one owns the account, because it is asked for it first."""
+    with running_nodes(folder, database_url=database_url, count=2) as (asked, owner):
+        owner.client().create_stage(name="first")
+        assert owner.owns_account()
+        yield TwoNodes(asked=asked, owner=owner)
