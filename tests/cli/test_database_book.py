@@ -62,9 +62,12 @@ def test_an_import_says_the_way(folder: Path, config: Path, capsys: pytest.Captu
     assert "then move the book: `stagebook book copy --from NEW-FOLDER --to postgresql" in capsys.readouterr().err
 
 
-def test_a_check_says_the_way(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_check_prints_the_same(folder: Path, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--data", str(folder)]) == 1
+    printed = capsys.readouterr().out
     assert main(["check", "--config", str(config)]) == 1
-    assert "`stagebook book copy --from postgres: --while-running --to NEW-FOLDER`" in capsys.readouterr().err
+    assert capsys.readouterr().out == printed
+    assert "13 events of 3 participants in 2 sessions and 1 composition: broken rules: " in printed
 
 
 def test_a_database_without_a_book_is_named(

@@ -6,7 +6,6 @@ number of events.
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import msgspec
 
@@ -17,10 +16,11 @@ from stagebook.audit.event_form import event_faults, id_faults, participant_id_f
 from stagebook.audit.participant_audit import ParticipantAudit, before_events, row_faults
 from stagebook.audit.replication_audit import ReplicationAudit, SessionId
 from stagebook.audit.viewer_audit import ViewerAudit
+from stagebook.book.book_source import BookSource
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
 from stagebook.book.event_id import event_id
-from stagebook.book.sqlite.bulk.book_scan import READ_ERRORS, BookScan, about_of
-from stagebook.book.sqlite.bulk.scan_rows import ScannedParticipant, ScannedSession, Undecodable
+from stagebook.book.scanning.book_scan import READ_ERRORS, BookScan, about_of
+from stagebook.book.scanning.scan_rows import ScannedParticipant, ScannedSession, Undecodable
 from stagebook.book.store import RecordedEvent
 from stagebook.stage.events import RECORDING_EVENT_NAMES, Event, EventName, ReplicationDestination
 from stagebook.stage.resources import (
@@ -44,17 +44,20 @@ class CheckedBook(msgspec.Struct, kw_only=True, rename="camel"):
     violations: int = 0
 
 
-def check_book(path: Path, report: Report, *, advance: Callable[[CheckedBook], None] = lambda _: None) -> CheckedBook:
-    """Check the book at `path`, also while a server is writing it, and report each broken rule.
+def check_book(
+    source: BookSource, report: Report, *, advance: Callable[[CheckedBook], None] = lambda _: None
+) -> CheckedBook:
+    """Check a book, also while servers are writing it, and report each broken rule.
 
-    `advance` is called after each participant. Raises BookRefusedError for a file that is no book of this version.
+    `advance` is called after each participant. Raises BookRefusedError for what is no book of this version, and
+    BookFailedError for a database that does not answer.
     """
-    with BookScan(path) as scan:
+    with BookScan(source) as scan:
         check = _BookCheck(scan, report, advance)
         try:
             check.run()
         except READ_ERRORS as error:
-            check.note(book_rules.DATABASE, f"the file cannot be read on: {error}")
+            check.note(book_rules.DATABASE, f"the book cannot be read on: {error}")
         return check.counts
 
 

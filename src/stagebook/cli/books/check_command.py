@@ -1,4 +1,4 @@
-"""`stagebook check`: reads the whole book of a data folder and reports every rule that it breaks."""
+"""`stagebook check`: reads the whole book of the settings and reports every rule that it breaks."""
 
 import argparse
 
@@ -15,6 +15,6 @@ def add_commands(commands: Commands) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from stagebook.cli.books.check_output import check_data_folder
+    from stagebook.cli.books.check_output import check_settings_book
 
-    return check_data_folder(arguments)
+    return check_settings_book(arguments)

@@ -1,4 +1,4 @@
-"""What `stagebook check` does: it checks the book and the search index of a data folder, and prints what is wrong.
+"""What `stagebook check` does: it checks a book, and the search index beside it, and prints what is wrong.
 
 A broken rule is printed when it is found, so the output needs no memory. The JSON output is one document: the broken
 rules, then what was read. The exit code is 1 if a rule is broken.
@@ -15,7 +15,8 @@ from rich.progress import Progress, TextColumn
 from stagebook.audit.book_check import CheckedBook, check_book
 from stagebook.audit.book_rules import RULES, Violation, describe
 from stagebook.audit.index_check import check_index
-from stagebook.book.store import BookRefusedError
+from stagebook.book.store import BookFailedError, BookRefusedError
+from stagebook.cli.event_flags import book_source
 from stagebook.cli.exit_codes import EXIT_FAILED, EXIT_OK, CommandFailedError
 from stagebook.cli.setting_flags import read_settings
 from stagebook.cli.terminal.terminal_text import counted, open_console, printable
@@ -79,19 +80,10 @@ class JsonOutput:
         print(f"{start}], {numbers[1:]}")
 
 
-def check_data_folder(arguments: argparse.Namespace) -> int:
-    """Check the book of a data folder; return the exit code."""
+def check_settings_book(arguments: argparse.Namespace) -> int:
+    """Check the book that the settings name; return the exit code."""
     settings = read_settings(arguments)
-    if settings.book == "postgres":
-        raise CommandFailedError(
-            "the book of a data folder can be checked: leave book and database_url out of the settings, or copy this"
-            " one with `stagebook book copy --from postgres: --while-running --to NEW-FOLDER` and check that folder"
-        )
-    folder = DataFolder(Path(settings.data))
-    if not folder.book_path.exists():
-        raise CommandFailedError(
-            f"there is no book at {folder.book_path}: name the data folder of the server with --data"
-        )
+    source = book_source(settings)
     output: CheckOutput = JsonOutput() if arguments.format == "json" else TextOutput()
     console = open_console(stderr=True)
     columns = TextColumn("{task.fields[count]} events")
@@ -101,12 +93,14 @@ def check_data_folder(arguments: argparse.Namespace) -> int:
         with Progress(columns, console=console, transient=True, disable=is_hidden) as progress:
             task = progress.add_task("check", count="0")
             counts = check_book(
-                folder.book_path,
+                source,
                 output.add,
                 advance=lambda counts: progress.update(task, count=f"{counts.events:,}"),
             )
-            counts.violations += check_index(folder.search_index_path, folder.book_path, output.add)
-    except BookRefusedError as error:
+            if isinstance(source, Path):
+                index_path = DataFolder(Path(settings.data)).search_index_path
+                counts.violations += check_index(index_path, source, output.add)
+    except (BookRefusedError, BookFailedError) as error:
         raise CommandFailedError(str(error)) from error
     output.end(counts)
     return EXIT_FAILED if counts.violations else EXIT_OK
