@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from bench import machine
 from bench.accounts.run import measure_accounts
 from bench.appends.run import measure_appends
@@ -15,9 +17,11 @@ from bench.export.run import measure_export
 from bench.forwarder.run import measure_forwarder
 from bench.ingest.run import measure_ingest
 from bench.page.run import measure_page
+from bench.postgres.appends import appends_table
+from bench.postgres.pages import pages_table
 from bench.recorder.run import measure_recorder
 from bench.recovery.run import measure_recovery
-from bench.report import Part, document, replace_measured, targets_table, verdict
+from bench.report import Part, Table, document, replace_measured, targets_table, verdict
 from bench.retention.run import measure_retention
 from bench.search.run import measure_search
 from bench.streams.run import measure_streams
@@ -40,6 +44,8 @@ PARTS: dict[str, Callable[[Path], Part]] = {
     "export": measure_export,
     "drawing": measure_drawing,
 }
+BESIDE_POSTGRES: dict[str, Callable[[Path], Table]] = {"appends": appends_table, "page": pages_table}
+"""Parts that can also compare the book in PostgreSQL with that in SQLite."""
 WORK_FOLDER = Path(".bench")
 
 
@@ -55,6 +61,8 @@ def main() -> int:
         parts = []
         for name in arguments.parts or PARTS:
             part = PARTS[name](Path(folder))
+            if arguments.book == "postgres" and name in BESIDE_POSTGRES:
+                part = replace(part, tables=(*part.tables, BESIDE_POSTGRES[name](Path(folder))))
             print(f"\n{part.markdown()}", flush=True)
             parts.append(part)
     targets = [target for part in parts for target in part.targets]
@@ -69,6 +77,12 @@ def _parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="Measure Stagebook on this machine, about 15 minutes.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all of them by default")
     parser.add_argument("--write", type=Path, metavar="FILE", help="replace the results between the marks of this page")
+    parser.add_argument(
+        "--book",
+        choices=("sqlite", "postgres"),
+        default="sqlite",
+        help=f"postgres: the parts {' and '.join(BESIDE_POSTGRES)} also measure the book in PostgreSQL beside SQLite",
+    )
     arguments = parser.parse_args(argv)
     unknown = [name for name in arguments.parts if name not in PARTS]
     if unknown:

@@ -60,3 +60,12 @@ def postgres_book_url(postgres_server_url: str, postgres_book_template: str) -> 
     """The URL of a database with an empty book, which only one test uses."""
     with database(postgres_server_url, template=postgres_book_template) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_database(postgres_server_url: str) -> Iterator[str]:
+    """The URL of a database with the tables of a book, which the tests of this process use in turns."""
+    from tests.book.postgres_books import shared_database
+
+    with shared_database(postgres_server_url) as url:
+        yield url

@@ -10,7 +10,14 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bench.appends.running_manager import RunningManager, count_events, participant_ids, replay, running_manager
+from bench.appends.running_manager import (
+    RecordingBook,
+    RunningManager,
+    count_events,
+    participant_ids,
+    replay,
+    running_manager,
+)
 from bench.figures import median, percentile
 from bench.machine import cpu_seconds
 from bench.report import Part, Table, Target, number
@@ -123,6 +130,7 @@ async def _burst(path: Path, *, record: bool) -> tuple[Appended, Transactions]:
 
 def _check_burst(running: RunningManager, ids: Sequence[str]) -> None:
     """Check that each participant has exactly its two events."""
+    assert isinstance(running.book, RecordingBook)
     session_id = running.book.list_sessions(running.stage.arn, after=None, limit=1).items[0].session_id
     for participant_id in ids:
         recorded = running.book.list_events(running.stage.arn, session_id, participant_id)

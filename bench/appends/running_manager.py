@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.appends.scripted_engine import ScriptedEngine
 from stagebook.book.changes import AppendEvent, Change
+from stagebook.book.memory.memory_book import MemoryBook
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import Submission
 from stagebook.book.tables.stream_key_seal import SECRET_SIZE_BYTES
@@ -73,7 +74,7 @@ class RunningManager:
     """A running stage manager with one stage, its book and its engine. `transactions` are those recorded."""
 
     manager: StageManager
-    book: RecordingBook
+    book: RecordingBook | MemoryBook
     engine: ScriptedEngine
     stage: Stage
     transactions: list[tuple[Change, ...]] = field(default_factory=list)
@@ -109,6 +110,18 @@ class RunningManager:
 async def running_manager(path: Path, *, record: bool = False) -> AsyncIterator[RunningManager]:
     """Run a manager with one stage and a new book at `path`. With `record`, its transactions are recorded."""
     book = RecordingBook.open(path, read_secret=_no_secret)
+    try:
+        if record:
+            book.record = []
+        running = await started_manager(book)
+        running.transactions = book.record or []
+        yield running
+    finally:
+        await book.close()
+
+
+async def started_manager(book: RecordingBook | MemoryBook, *, account_id: str | None = None) -> RunningManager:
+    """Start a manager with one stage on an empty book. `account_id` is the only one that the book has, if not all."""
     engine = ScriptedEngine()
     manager = StageManager(
         book=book,
@@ -121,14 +134,10 @@ async def running_manager(path: Path, *, record: bool = False) -> AsyncIterator[
         randomness=SystemRandomness(),
         linger_ms=_LINGER_MS,
     )
-    try:
-        if record:
-            book.record = []
-        await manager.start()
-        stage, _ = await manager.stages.create(account_id=ACCOUNT_ID, name="bench", tags={}, recording={}, tokens=[])
-        yield RunningManager(manager=manager, book=book, engine=engine, stage=stage, transactions=book.record or [])
-    finally:
-        await book.close()
+    manager.listen()
+    await manager.recover(account_id)
+    stage, _ = await manager.stages.create(account_id=ACCOUNT_ID, name="bench", tags={}, recording={}, tokens=[])
+    return RunningManager(manager=manager, book=book, engine=engine, stage=stage)
 
 
 def participant_ids(count: int) -> list[str]:

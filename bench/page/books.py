@@ -9,6 +9,7 @@ import uvloop
 
 from stagebook.book.changes import AppendEvent, Change, EndSession, OpenSession, PutParticipant, PutStage
 from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.store import Book
 from stagebook.book.tables.stream_key_seal import SECRET_SIZE_BYTES
 from stagebook.stage.events import Cause, Event, EventName
 from stagebook.stage.resources import ParticipantRecord, Stage
@@ -63,6 +64,13 @@ def no_secret(*, may_generate: bool) -> bytes:  # noqa: ARG001 - the book has no
 
 async def _build(path: Path, plan: BookPlan) -> list[BusyParticipant]:
     book = SqliteBook.open(path, read_secret=no_secret)
+    busy = await write_book(book, plan)
+    await book.close()
+    return busy
+
+
+async def write_book(book: Book, plan: BookPlan) -> list[BusyParticipant]:
+    """Write what a plan says into an empty book; return its busy participants."""
     busy = []
     waiting: list[asyncio.Future[None]] = []
     for number in range(plan.sessions):
@@ -74,7 +82,7 @@ async def _build(path: Path, plan: BookPlan) -> list[BusyParticipant]:
         waiting.append(book.submit(list(_session(stage_arn, session_id, number, plan))).durable)
         if len(waiting) > _TRANSACTIONS_AHEAD:
             await waiting.pop(0)
-    await book.close()
+    await asyncio.gather(*waiting)
     return busy
 
 

@@ -1,6 +1,6 @@
 """The books that the tests of the port run against; there is one factory for each store."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from stagebook.book.server_book import ServerBook
 from stagebook.book.sqlite.open_readers import open_event_log, open_session_history
 from stagebook.book.tables.session_history import SessionHistory
 from stagebook.book.tables.table_event_log import TableEventLog
-from tests.book.postgres_books import PostgresBooks, shared_database
+from tests.book.postgres_books import PostgresBooks
 from tests.book.sample import open_book
 
 
@@ -55,13 +55,6 @@ class SqliteBooks:
         """Close every book that was opened."""
         for book in self._opened:
             await book.close()
-
-
-@pytest.fixture(scope="session")
-def postgres_database(postgres_server_url: str) -> Iterator[str]:
-    """The URL of a database with the tables of a book, which the tests of this process use in turns."""
-    with shared_database(postgres_server_url) as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

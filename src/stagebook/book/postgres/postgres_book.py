@@ -167,6 +167,11 @@ class PostgresBook(TableBook[PostgresConnection]):
         return True
 
     @property
+    def seal(self) -> StreamKeySeal:
+        """The seal of stream keys, for other readers of the book."""
+        return self._translator.seal
+
+    @property
     def owned_before(self) -> float:
         """The monotonic time, in seconds, before which no other node has taken an account of this one."""
         return self._committer.owned_before

@@ -8,6 +8,7 @@ from stagebook.book.postgres.postgres_schema import require_schema
 from stagebook.book.tables.pooled.pooled_pages import PooledPages
 from stagebook.book.tables.pooled.reader_pool import THREADS, ReaderPool
 from stagebook.book.tables.session_history import SessionHistory
+from stagebook.book.tables.stream_key_seal import StreamKeySeal
 from stagebook.book.tables.table_event_log import TableEventLog
 from stagebook.book.tables.table_reader import TableReader
 
@@ -35,21 +36,34 @@ def open_connection(
 
 
 def open_reader(
-    url: str, *, show_deleted_history: bool = False, patience_seconds: float = PATIENCE_SECONDS
+    url: str,
+    *,
+    show_deleted_history: bool = False,
+    seal: StreamKeySeal | None = None,
+    patience_seconds: float = PATIENCE_SECONDS,
 ) -> TableReader:
     """Open the book at `url`. Raises BookRefusedError and BookUnreachableError.
 
-    The stream keys of ingest configurations read as they are stored, sealed.
+    `seal` opens the stream keys of ingest configurations. Without it they read as they are stored, sealed.
     """
     connection = open_connection(url, patience_seconds=patience_seconds)
-    return TableReader(connection, show_deleted_history=show_deleted_history)
+    return TableReader(connection, show_deleted_history=show_deleted_history, seal=seal)
 
 
-def open_pages(url: str, *, threads: int = THREADS, show_deleted_history: bool = False) -> PooledPages:
-    """Return the awaitable reads of the book at `url`. Threads connect when reads need them. Close it in the end."""
+def open_pool(
+    url: str, *, threads: int = THREADS, show_deleted_history: bool = False, seal: StreamKeySeal | None = None
+) -> ReaderPool:
+    """Return a pool of readers of the book at `url`; see `open_reader`. Threads connect when reads need them."""
     # The pool itself repeats a read while the database cannot be reached.
-    reader = partial(open_reader, url, show_deleted_history=show_deleted_history, patience_seconds=0)
-    return PooledPages(ReaderPool(reader, threads=threads))
+    reader = partial(open_reader, url, show_deleted_history=show_deleted_history, seal=seal, patience_seconds=0)
+    return ReaderPool(reader, threads=threads)
+
+
+def open_pages(
+    url: str, *, threads: int = THREADS, show_deleted_history: bool = False, seal: StreamKeySeal | None = None
+) -> PooledPages:
+    """Return the awaitable reads of the book at `url`; see `open_reader`. Close it in the end."""
+    return PooledPages(open_pool(url, threads=threads, show_deleted_history=show_deleted_history, seal=seal))
 
 
 def open_event_log(url: str) -> TableEventLog:

@@ -86,7 +86,7 @@ class ChangeTranslator:
         self, keys: RowKeys, *, seal: StreamKeySeal, last_sequence: int, sequence_slot: int = 0, sequence_slots: int = 1
     ) -> None:
         self._keys = keys
-        self._seal = seal
+        self.seal = seal
         self.last_sequence = last_sequence
         self._slot = sequence_slot
         self._slots = sequence_slots
@@ -244,7 +244,7 @@ class ChangeTranslator:
     def _resource_row(self, change: Change, undo: Undo) -> tuple[int, Row]:
         match change:
             case PutResource(resource=resource):
-                return RESOURCES, resource_row(self._seal.sealed(resource))
+                return RESOURCES, resource_row(self.seal.sealed(resource))
             case DeleteResource():
                 return RESOURCES, (change.arn, "", "", None)
             case PutRecording():
