@@ -62,6 +62,7 @@ PARAMETERS: dict[str, Any] = {
     "session": SESSION,
     "participant": BUSY,
     "account": ACCOUNT,
+    "accounts": ACCOUNT,
     "user": "user3",
     "token": "token",
     "type": "public-key",

@@ -21,6 +21,7 @@ from stagebook.book.changes import (
 from stagebook.book.postgres.postgres_connection import PostgresConnection, RunFencedError
 from stagebook.book.postgres.write_function import group_parameters
 from stagebook.book.tables.change_rows import PARTICIPANTS
+from stagebook.book.tables.table_event_log import TableEventLog
 from stagebook.stage.events import Event, EventName, ReplicationDestination
 from stagebook.stage.resources import ParticipantRecord, ParticipantState, RecordingState, ReplicationState
 from tests.book import sample
@@ -198,19 +199,22 @@ def test_a_group_renews_the_heartbeat_and_notes_the_sequence(writer: GroupWriter
     assert sequence == writer.translator.last_sequence > 0
 
 
-def test_writers_never_give_the_same_sequence_number(connection: PostgresConnection) -> None:
-    """A position of the event log is between two events, and a composition's event is found by its number alone."""
-    given: list[int] = []
+def test_nodes_that_write_at_the_same_time_give_different_numbers(connection: PostgresConnection) -> None:
+    """The log has one order, in which a position is between two events, and a number is that of one event."""
     for _ in range(3):
         writer = GroupWriter(connection)
-        stage, session = f"{sample.ARN}{writer.run_id}", f"{sample.SESSION}{writer.run_id}"
-        writer.translator.translate([sample.put_stage(stage), sample.open_session(session, arn=stage)])
-        writer.translator.translate([sample.put("p", session_id=session, arn=stage)])
-        for at_ms in (sample.NOON_MS, sample.NOON_MS, sample.NOON_MS + 1):
-            sequences, _ = writer.translator.translate([sample.append("p", at_ms=at_ms, session_id=session, arn=stage)])
-            given += sequences
-            assert sequence_time_ms(sequences[0]) == at_ms
-    assert len(set(given)) == 9
+        number = writer.run_id
+        stage, session = f"{sample.ARN}{number}", f"{sample.SESSION}{number}"
+        composition = sample.composition(f"{sample.COMPOSITION_ARN}{number}", stage_arn=stage)
+        writer.write(
+            [sample.put_stage(stage), sample.open_session(session, arn=stage), sample.put_composition(composition)],
+            [sample.put("p", session_id=session, arn=stage)],
+            [sample.append("p", session_id=session, arn=stage)] * 2,
+            [sample.append_composition(arn=composition.arn)] * 2,
+        )
+    entries = TableEventLog(connection).read_entries_after(0, limit=99)
+    assert len({each.sequence for each in entries}) == len(entries) == 12
+    assert {sequence_time_ms(each.sequence) for each in entries} == {sample.NOON_MS}
 
 
 def test_nul_characters_are_replaced(writer: GroupWriter) -> None:

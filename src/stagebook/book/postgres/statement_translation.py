@@ -7,8 +7,6 @@ What differs:
 * Hints: `INDEXED BY` is left out. SQLite's CROSS JOIN with a condition is an inner join; the session settings make the
   planner choose index searches (`postgres_connection.py`).
 * Functions: max of several values is `greatest`.
-* Pages of the log also have the events with the sequence number of the last one: those of accounts of several nodes can
-  be equal, and the next page begins behind the number.
 * Statements of which a part means something else have a form of their own in TRANSLATED.
 
 A statement is translated once and then found in a cache: the statements are constants, or made of few parts.
@@ -38,14 +36,6 @@ SELECT value::bigint AS value, ordinal FROM json_array_elements_text(%(sequences
 """SQLite reads `json_each` in the order of the array and looks each number up. Here the order has to be demanded."""
 
 
-_PAGES_OF_THE_LOG: Final = (
-    queries.READ_LOG,
-    queries.READ_LOG_BEFORE,
-    composition_reads.READ_COMPOSITION_LOG,
-    composition_reads.READ_COMPOSITION_LOG_BEFORE,
-)
-
-
 _LIST_REVOCATIONS: Final = """
 SELECT stage.arn, revoked.participant_id, stage.stage_key
 FROM stage CROSS JOIN LATERAL (
@@ -63,10 +53,6 @@ def _log_at(statement: str) -> str:
     return _general(statement.replace("json_each(:sequences)", f"({_NUMBERS})")) + " ORDER BY number.ordinal"
 
 
-def _with_ties(statement: str) -> str:
-    return _general(statement.replace("LIMIT :limit", "FETCH FIRST (:limit) ROWS WITH TIES"))
-
-
 def _general(statement: str) -> str:
     statement = re.sub(r"\bINDEXED BY \w+", "", statement).replace("CROSS JOIN", "JOIN")
     statement = statement.replace("?", "%s")
@@ -78,7 +64,6 @@ def _general(statement: str) -> str:
 TRANSLATED: Final = MappingProxyType(
     {
         queries.LAST_SEQUENCE: LAST_SEQUENCE,
-        **{statement: _with_ties(statement) for statement in _PAGES_OF_THE_LOG},
         queries.LIST_REVOCATIONS: _LIST_REVOCATIONS,
         queries.READ_LOG_AT: _log_at(queries.READ_LOG_AT),
         composition_reads.READ_COMPOSITION_LOG_AT: _log_at(composition_reads.READ_COMPOSITION_LOG_AT),

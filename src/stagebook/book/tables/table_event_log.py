@@ -5,7 +5,6 @@ a read depends on its limit only.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import takewhile
 from operator import attrgetter
 
 import msgspec
@@ -30,11 +29,7 @@ _IDENTITY_COLUMNS = 5
 
 
 class TableEventLog:
-    """Implements `EventLog`. Only one thread may use it.
-
-    In a database that several nodes write, events of different accounts can have the same sequence number. A read that
-    reaches its limit then returns more events: all with the number of the last one.
-    """
+    """Implements `EventLog`. Only one thread may use it."""
 
     def __init__(self, connection: TableConnection) -> None:
         self._connection = connection
@@ -58,7 +53,7 @@ class TableEventLog:
         with self._connection.snapshot():
             events: list[LogEntry] = [*self._read(queries.READ_LOG, parameters)]
             of_compositions = self._read_of_compositions(READ_COMPOSITION_LOG, parameters)
-        return _first(sorted(events + of_compositions, key=_sequence), limit) if of_compositions else events
+        return sorted(events + of_compositions, key=_sequence)[:limit] if of_compositions else events
 
     def read_entries_of_accounts(self, account_ids: Iterable[str], sequence: int, *, limit: int) -> list[LogEntry]:
         """Return the next events of some accounts after `sequence`, at most `limit`, oldest first."""
@@ -66,7 +61,7 @@ class TableEventLog:
         with self._connection.snapshot():
             events: list[LogEntry] = [*self._read(queries.READ_LOG_OF_ACCOUNTS, parameters)]
             of_compositions = self._read_of_compositions(READ_COMPOSITION_LOG_OF_ACCOUNTS, parameters)
-        return _first(sorted(events + of_compositions, key=_sequence), limit)
+        return sorted(events + of_compositions, key=_sequence)[:limit]
 
     def read_entries_before(self, sequence: int, *, limit: int) -> list[LogEntry]:
         """Return the events of participants and compositions before `sequence`, at most `limit`, newest first."""
@@ -74,23 +69,18 @@ class TableEventLog:
         with self._connection.snapshot():
             events: list[LogEntry] = [*self._read(queries.READ_LOG_BEFORE, parameters)]
             of_compositions = self._read_of_compositions(READ_COMPOSITION_LOG_BEFORE, parameters)
-        if not of_compositions:
-            return events
-        return _first(sorted(events + of_compositions, key=_sequence, reverse=True), limit)
+        return sorted(events + of_compositions, key=_sequence, reverse=True)[:limit] if of_compositions else events
 
-    def read_entries_at(self, sequences: Sequence[int], *, account_id: str | None = None) -> list[LogEntry]:
+    def read_entries_at(self, sequences: Sequence[int]) -> list[LogEntry]:
         """Return the events of participants and of compositions with these sequence numbers, in the same order.
 
-        Those that do not exist are left out, and with `account_id` those of other accounts: in a book of several nodes
-        the numbers of an account are unique, those of all accounts are not.
+        Those that do not exist are left out.
         """
         parameters: dict[str, int | str] = {"sequences": msgspec.json.encode(sequences).decode()}
         entries: list[LogEntry] = [*self._read(queries.READ_LOG_AT, parameters)]
-        entries = [each for each in entries if account_id in {None, each.account_id}]
         if len(entries) == len(sequences):
             return entries
-        of_compositions = self._read_of_compositions(READ_COMPOSITION_LOG_AT, parameters)
-        entries += (each for each in of_compositions if account_id in {None, each.account_id})
+        entries += self._read_of_compositions(READ_COMPOSITION_LOG_AT, parameters)
         by_sequence = {each.sequence: each for each in entries}
         return [by_sequence[each] for each in sequences if each in by_sequence]
 
@@ -109,14 +99,6 @@ class TableEventLog:
             return [logged_event(row) for row in self._connection.rows(statement, parameters)]
         except UNDECODABLE as error:
             raise self._connection.damaged(error) from error
-
-
-def _first(entries: list[LogEntry], limit: int) -> list[LogEntry]:
-    """Return the first entries, and those with the same sequence number as the last of them."""
-    if len(entries) <= limit:
-        return entries
-    last = entries[limit - 1].sequence
-    return entries[:limit] + list(takewhile(lambda each: each.sequence == last, entries[limit:]))
 
 
 def logged_event(row: Row) -> LoggedEvent:

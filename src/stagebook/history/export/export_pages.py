@@ -67,7 +67,7 @@ def read_export_page(
     if within.after >= within.last:
         return None
     events = log.read_entries_after(within.after, limit=limit)
-    position = events[-1].sequence if len(events) >= limit else within.last
+    position = events[-1].sequence if len(events) == limit else within.last
     return ExportPage(
         events=[each for each in events if each.sequence <= within.last and where.matches(each)],
         position=min(position, within.last),

@@ -62,9 +62,9 @@ class EventSource:
         """Return the next events after a position, oldest first."""
         return self._log.read_entries_after(sequence, limit=limit)
 
-    def read_at(self, sequences: Sequence[int], *, account_id: str) -> list[LogEntry]:
-        """Return the events of an account with these sequence numbers, in the same order, without deleted ones."""
-        return self._log.read_entries_at(sequences, account_id=account_id)
+    def read_at(self, sequences: Sequence[int]) -> list[LogEntry]:
+        """Return the events with these sequence numbers, in the same order, without those that are deleted."""
+        return self._log.read_entries_at(sequences)
 
     def replica_source(self, logged: LoggedEvent) -> ReplicaSource | None:
         """Return where the participant of an event was replicated from; None if it is no replica."""
@@ -180,13 +180,10 @@ class DeliveryRun:
         self._has_read_all = len(found) < READ_SIZE
         end = self.run.end_sequence or position
         self._schedule.add(
-            [(each.sequence, ordering_key(each)) for each in self._read_at(found)],
+            [(each.sequence, ordering_key(each)) for each in self._source.read_at(found)],
             read_to=end if self._has_read_all else found[-1],
         )
         self._on_noted()
-
-    def _read_at(self, sequences: Sequence[int]) -> list[LogEntry]:
-        return self._source.read_at(sequences, account_id=self.destination.account_id)
 
     def _is_wanted(self, logged: LogEntry) -> bool:
         session_id = self.run.session_id
@@ -217,7 +214,7 @@ class DeliveryRun:
         events: dict[int, LogEntry] = {}
         outcomes: dict[int, Outcome] = {}
         try:
-            found = self._read_at([attempt.sequence for attempt in batch])
+            found = self._source.read_at([attempt.sequence for attempt in batch])
             events = {event.sequence: event for event in found}
             outcomes = await self._deliver(found)
         except Exception as error:  # noqa: BLE001 - the error of one event must not end the run

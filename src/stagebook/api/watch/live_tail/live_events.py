@@ -167,7 +167,7 @@ class LiveEvents:
                 # All readers left during the read, and a new one came, which starts at a later position.
                 continue
             # A shorter batch is the newest: what is durable after this read sets `_durable` again.
-            is_behind = len(events) >= BATCH_EVENTS
+            is_behind = len(events) == BATCH_EVENTS
             if events:
                 await self._deliver([LiveEvent(logged) for logged in events])
                 await self._step(TURN_STEPS)

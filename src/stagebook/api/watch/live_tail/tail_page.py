@@ -96,6 +96,5 @@ def _page(matching: Iterable[LogEntry], *, after: int, examined_to: int, is_last
 def _require_event(files: HistoryFiles, text: str, sequence: int, *, account_id: str | None) -> None:
     found = files.log.read_entries_after(sequence - 1, limit=1)
     # Whether other accounts have an event there is none of the caller's business.
-    ids = [each.event_id for each in found if each.sequence == sequence and each.account_id == account_id]
-    if ids and text not in ids:
+    if found and found[0].sequence == sequence and found[0].account_id == account_id and text != found[0].event_id:
         raise UnknownEventError
