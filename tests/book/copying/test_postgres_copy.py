@@ -2,22 +2,39 @@
 
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import apsw
 import psycopg
 import pytest
 
+from stagebook.book.changes import sequence_time_ms
 from stagebook.book.copying.book_copy import RowDifference, compare_books, copy_rows
 from stagebook.book.copying.copied_tables import COPIED_TABLES
 from stagebook.book.copying.copy_ports import ReadableStore, TargetStore
 from stagebook.book.copying.postgres_copy import PostgresSource, PostgresTarget
 from stagebook.book.copying.sqlite_copy import SqliteSource, SqliteTarget
 from stagebook.book.postgres.key_blocks import BLOCK_KEYS
+from stagebook.book.postgres.postgres_book import NodeDescription, PostgresBook
 from stagebook.book.store import BookFailedError, BookRefusedError
+from stagebook.stage.events import EventName
 from tests.book.copying.full_book import NoProgress, write_full_book
 from tests.book.copying.large_book import write_large_book
-from tests.book.sample import ACCOUNT
+from tests.book.sample import (
+    ACCOUNT,
+    OTHER_ARN,
+    OTHER_SESSION,
+    append,
+    commit,
+    end_session,
+    open_book,
+    open_session,
+    put,
+    put_stage,
+    read_secret,
+)
 
+NEW_ARN = OTHER_ARN[:-4] + "new0"
 ADD_RUN = "INSERT INTO node_run (backend_pid, node, internal_url, software_version) VALUES (0, 'node-1', '', '')"
 
 
@@ -49,10 +66,10 @@ def compared(of: ReadableStore, to: ReadableStore) -> list[RowDifference]:
     return found
 
 
-def dump(path: Path) -> dict[str, list[object]]:
+def dump(path: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Return all rows of a SQLite book, read without the code of copies."""
     connection = apsw.Connection(str(path))
-    found: dict[str, list[object]] = {}
+    found: dict[str, list[tuple[Any, ...]]] = {}
     for table in COPIED_TABLES:
         found[table.name] = sorted(connection.execute(f"SELECT * FROM {table.name}").fetchall(), key=repr)  # noqa: S608
     connection.close()
@@ -95,6 +112,35 @@ def test_the_next_keys_are_above_all_copied_ones(source: Path, copied: str) -> N
         counters.stage_key, counters.session_key, counters.composition_key
     )
     assert last_sequence == counters.last_sequence
+
+
+async def test_a_node_goes_on_with_a_copy_and_a_server_with_the_copy_of_that(
+    source: Path, copied: str, tmp_path: Path
+) -> None:
+    with SqliteSource(source, while_running=False) as of:
+        counters = of.key_counters()
+    node = PostgresBook.open(copied, node=NodeDescription(name="a"), read_secret=read_secret)
+    assert await node.acquire(ACCOUNT)
+    (left,) = await commit(node, append("q", EventName.LEFT, arn=OTHER_ARN, session_id=OTHER_SESSION))
+    ended_ms = sequence_time_ms(left) + 1_000
+    await commit(node, end_session(OTHER_SESSION, arn=OTHER_ARN, end_ms=ended_ms), put_stage(NEW_ARN))
+    await commit(
+        node, open_session("st-new", arn=NEW_ARN, start_ms=ended_ms), put("n", arn=NEW_ARN, session_id="st-new")
+    )
+    await node.close()
+
+    back = tmp_path / "back.sqlite3"
+    with PostgresSource(copied, while_running=False) as of, SqliteTarget(back) as to:
+        of_node = of.key_counters()
+        assert copy(of, to) == []
+    server = open_book(back)
+    (joined,) = await commit(server, append("n", arn=NEW_ARN, session_id="st-new"))
+    await server.close()
+    assert counters.last_sequence < left < of_node.last_sequence < joined
+    assert (counters.stage_key, counters.session_key) < (of_node.stage_key, of_node.session_key)
+    keys = [row[0] for row in dump(back)["session"]]
+    assert max(keys) > counters.session_key
+    assert len(keys) == len(dump(source)["session"]) + 1
 
 
 def test_the_next_node_takes_the_accounts_and_recovers_them(source: Path, copied: str) -> None:
