@@ -3,7 +3,9 @@
 import pytest
 
 from stagebook.book.changes import DeleteStage, PutStage, RevokeParticipant
-from stagebook.book.store import Book, ParticipantFilter
+from stagebook.book.store import Book, ParticipantFilter, Revocation
+from stagebook.book.tables import table_reader
+from stagebook.book.tables.table_reader import TableReader
 from stagebook.stage.events import EventName
 from stagebook.stage.resources import (
     ClientInfo,
@@ -201,6 +203,24 @@ async def test_a_revocation_is_permanent_and_covers_one_participant_of_one_stage
     assert [book.has_revoked(arn) for arn in (ARN, OTHER_ARN)] == [True, False]
     assert [book.is_revoked(ARN, participant_id) for participant_id in ("out", "p")] == [True, False]
     assert not book.is_revoked(OTHER_ARN, "out")
+
+
+async def test_the_revocations_of_an_account_are_read_in_pages(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(book, TableReader)
+    monkeypatch.setattr(table_reader, "REVOCATIONS_PER_PAGE", 2)
+    deleted_arn = ARN + "x"
+    arns = (ARN, OTHER_ARN, deleted_arn)
+    await commit(book, *map(put_stage, arns))
+    people = [f"p{number}" for number in range(5)]
+    expected = [Revocation(arn, person) for arn in (ARN, OTHER_ARN) for person in people]
+    for arn in arns:
+        revocations = [
+            RevokeParticipant(stage_arn=arn, participant_id=person, at_ms=NOON_MS, reason="") for person in people
+        ]
+        await commit(book, *revocations)
+    await commit(book, DeleteStage(stage_arn=deleted_arn, at_ms=NOON_MS))
+    assert list(book.iterate_revocations(ACCOUNT)) == expected
+    assert list(book.iterate_revocations("210987654321")) == []
 
 
 async def _delete_a_used_stage(book: Book) -> None:

@@ -11,11 +11,13 @@ from functools import partial
 from importlib import metadata
 from typing import Final
 
+import structlog
+
 from stagebook.book.book_source import DatabaseSource, open_tables
 from stagebook.book.memory.memory_book import MemoryBook
 from stagebook.book.postgres.database_contact import DatabaseContact
 from stagebook.book.postgres.postgres_book import NodeDescription, PostgresBook
-from stagebook.book.postgres.postgres_connection import PostgresConnection
+from stagebook.book.postgres.postgres_connection import PostgresConnection, durability_warnings
 from stagebook.book.postgres.postgres_schema import migrate
 from stagebook.book.postgres.shared_secrets import SharedSecrets
 from stagebook.book.tables.pooled.pooled_pages import PooledPages
@@ -34,6 +36,8 @@ from stagebook.manager.stage_manager import StageManager
 from stagebook.server.cluster.lease_reader import LeaseReader
 from stagebook.server.system_clock import SystemRandomness
 
+_log = structlog.get_logger(__name__)
+
 MANAGER_THREADS: Final = 4
 """Reads of the manager at once, beside those of pages. One account uses half of them."""
 UNKNOWN_URL: Final = ""
@@ -48,6 +52,8 @@ def share_secrets(folder: DataFolder, settings: Settings) -> None:
     connection = PostgresConnection(database_url(settings))
     try:
         migrate(connection)
+        for warning in durability_warnings(connection):
+            _log.warning("acknowledged events are not safe", detail=warning)
         exchange_secrets(
             folder, SharedSecrets(connection), account_id=settings.account_id, randomness=SystemRandomness()
         )
