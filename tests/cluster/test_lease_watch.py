@@ -1,4 +1,4 @@
-"""The watch over the leases: it takes what is abandoned, tells of changes, and survives an outage of the database."""
+"""The watch over the leases: it takes what is abandoned, and survives an outage of the database."""
 
 import asyncio
 import random
@@ -18,26 +18,24 @@ class ScriptedLeases:
 
     def __init__(self) -> None:
         self.abandoned: list[str] = []
-        self.changed = False
         self.failure: BookFailedError | None = None
         self.looks: list[tuple[int, frozenset[str]]] = []
-        self.timeouts_seconds: list[float] = []
+        self.pauses_seconds: list[float] = []
         self.released = asyncio.Semaphore(0)
         self.is_waiting = asyncio.Event()
 
     async def look(self, *, run_id: int, held: Collection[str]) -> LeaseLook:
         """See `LeaseSource`."""
         self.looks.append((run_id, frozenset(held)))
-        return LeaseLook(abandoned=tuple(self.abandoned), database_seconds=5.0)
-
-    async def wait_changed(self, timeout_seconds: float) -> bool:
-        """See `LeaseSource`."""
-        self.timeouts_seconds.append(timeout_seconds)
-        self.is_waiting.set()
-        await self.released.acquire()
         if self.failure is not None:
             raise self.failure
-        return self.changed
+        return LeaseLook(abandoned=tuple(self.abandoned), database_seconds=5.0)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait until the next look is released."""
+        self.pauses_seconds.append(seconds)
+        self.is_waiting.set()
+        await self.released.acquire()
 
 
 class NotedContact:
@@ -64,18 +62,15 @@ class Watched:
     """A watch over scripted leases, at the time 3."""
 
     def __init__(self, accounts: OwnedAccounts) -> None:
-        self.leases, self.contact, self.changes = ScriptedLeases(), NotedContact(), 0
+        self.leases, self.contact = ScriptedLeases(), NotedContact()
         self.watch = LeaseWatch(
             self.leases,
             self.contact,
             accounts=accounts,
-            on_changed=self._changed,
             chance=random.Random(1),
             monotonic=lambda: 3.0,
+            pause=self.leases.pause,
         )
-
-    def _changed(self) -> None:
-        self.changes += 1
 
     async def look(self, count: int = 1) -> None:
         """Let the watch look, and return when it waits for the next look."""
@@ -107,16 +102,6 @@ async def test_abandoned_accounts_are_taken() -> None:
     assert watched.contact.notes == [(3.0, 5.0)] * 2
 
 
-async def test_an_owner_that_changed_is_told_before_the_look() -> None:
-    run = Run()
-    async with watching(run) as watched:
-        await watched.look()
-        assert watched.changes == 0
-        watched.leases.changed = True
-        await watched.look()
-    assert watched.changes == 1
-
-
 async def test_an_outage_interrupts_the_contact_and_the_watch_goes_on() -> None:
     run = Run()
     async with watching(run) as watched:
@@ -140,7 +125,7 @@ async def test_looks_are_spread() -> None:
     run = Run()
     async with watching(run) as watched:
         await watched.look(20)
-    waits = watched.leases.timeouts_seconds
+    waits = watched.leases.pauses_seconds
     assert 0.12 <= min(waits) < max(waits) <= 0.38
     assert len(set(waits)) > 10
 

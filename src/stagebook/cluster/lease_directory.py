@@ -1,20 +1,21 @@
-"""The leases of a book in PostgreSQL as the `AccountDirectory` of a node.
+"""The leases of a book in PostgreSQL as the `AccountDirectory` and the `LeaseSource` of a node.
 
 It has two connections and two threads: one reads, one waits for the notifications of changed leases. Only nodes with
 such a book import this module: it needs the extra `postgres`.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import structlog
 
-from stagebook.book.postgres.account_leases import LeaseChanges, list_leases
+from stagebook.book.postgres.account_leases import LeaseChanges, list_abandoned, list_leases
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.store import BookFailedError
 from stagebook.cluster.account_owner import AccountOwner
+from stagebook.cluster.lease_watch import LeaseLook
 
 WAIT_SECONDS: Final = 1.0
 """How long a thread waits for a notification: so long `close` may take."""
@@ -23,7 +24,7 @@ _log = structlog.get_logger(__name__)
 
 
 class LeaseDirectory:
-    """Implements `AccountDirectory`. `close` must be called at the end."""
+    """Implements `AccountDirectory` and `LeaseSource`. `close` must be called at the end."""
 
     def __init__(self, database_url: str) -> None:
         """Connect to the database. Raises BookRefusedError and BookUnreachableError."""
@@ -42,6 +43,13 @@ class LeaseDirectory:
     async def owners(self) -> Mapping[str, AccountOwner | None]:
         """As AccountDirectory. Raises BookFailedError."""
         return await asyncio.get_running_loop().run_in_executor(self._reader, self._owners)
+
+    async def look(self, *, run_id: int, held: Collection[str]) -> LeaseLook:
+        """As LeaseSource. Raises BookFailedError."""
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._reader, lambda: list_abandoned(self._reading, run_id=run_id, held=held)
+        )
+        return LeaseLook(abandoned=found.account_ids, database_seconds=found.database_seconds)
 
     def follow(self, on_changed: Callable[[], None]) -> None:
         """Call `on_changed` from now on when an account gets another owner, or may have got one."""

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -30,16 +30,14 @@ class LeaseLook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeaseSource(Protocol):
-    """Reads the leases. Its methods raise BookFailedError while the database cannot be reached."""
+    """Reads the leases."""
 
     async def look(self, *, run_id: int, held: Collection[str]) -> LeaseLook:
         """Return the accounts that nobody serves, and the time of the database.
 
         Among them are those of the run `run_id` that are not in `held`: it may not know that it has taken them.
+        Raises BookFailedError while the database cannot be reached.
         """
-
-    async def wait_changed(self, timeout_seconds: float) -> bool:
-        """Wait until an account gets another owner; return whether one has, or may have."""
 
 
 class Contact(Protocol):
@@ -56,7 +54,7 @@ class Contact(Protocol):
 
 
 class LeaseWatch:
-    """Looks between `start` and `stop`, and takes for `accounts`. `on_changed` is called when an owner has changed."""
+    """Looks between `start` and `stop`, and takes for `accounts`. `pause` waits for a number of seconds."""
 
     def __init__(
         self,
@@ -64,16 +62,16 @@ class LeaseWatch:
         contact: Contact,
         *,
         accounts: OwnedAccounts,
-        on_changed: Callable[[], None],
         chance: random.Random,
         monotonic: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._source = source
         self._contact = contact
         self._accounts = accounts
-        self._on_changed = on_changed
         self._chance = chance
         self._monotonic = monotonic
+        self._pause = pause
         self._task: asyncio.Task[None] | None = None
         self._is_failing = False
 
@@ -93,14 +91,12 @@ class LeaseWatch:
 
     async def _run(self) -> None:
         while True:
+            await self._pause(LOOK_SECONDS * self._chance.uniform(0.5, 1.5))
             try:
-                if await self._source.wait_changed(LOOK_SECONDS * self._chance.uniform(0.5, 1.5)):
-                    self._on_changed()
                 look = await self._source.look(run_id=self._accounts.run_id, held=self._accounts.account_ids)
             except BookFailedError as error:
                 self._contact.note_failure()
                 self._log_failure(error)
-                await asyncio.sleep(LOOK_SECONDS)
                 continue
             self._is_failing = False
             self._contact.note_answer(self._monotonic(), database_seconds=look.database_seconds)

@@ -303,7 +303,12 @@ class Server:
         """Wait for requests in progress, then end every session, so that the book has a LEFT of each participant."""
         if self._parts.controlled is not None:
             self._parts.controlled.faults.end_delays()
-        await self._router.close(timeout_seconds=self._parts.settings.shutdown_timeout_seconds)
+        timeout_seconds = self._parts.settings.shutdown_timeout_seconds
+        if self._parts.node is not None:
+            await self._parts.node.stop_taking()
+        if self._cluster is not None:
+            await self._cluster.drain(timeout_seconds=timeout_seconds)
+        await self._router.close(timeout_seconds=timeout_seconds)
         if self._internal is not None:
             await self._internal.stop()
         for task in self._watched:

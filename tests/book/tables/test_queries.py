@@ -51,6 +51,7 @@ def _plan(connection: apsw.Connection, statement: str) -> list[str]:
         "after",
         "limit",
         "account",
+        "accounts",
         "user",
         "state",
         "type",

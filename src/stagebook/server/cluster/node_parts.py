@@ -5,7 +5,6 @@ end:    in the reverse order; the end of the run lets others take the accounts a
 """
 
 import random
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from importlib import metadata
@@ -13,19 +12,18 @@ from typing import Final
 
 import structlog
 
-from stagebook.book.book_source import DatabaseSource, open_tables
+from stagebook.book.book_source import DatabaseSource
 from stagebook.book.memory.memory_book import MemoryBook
 from stagebook.book.postgres.database_contact import DatabaseContact
 from stagebook.book.postgres.postgres_book import NodeDescription, PostgresBook
 from stagebook.book.postgres.postgres_connection import PostgresConnection, durability_warnings
+from stagebook.book.postgres.postgres_readers import open_event_log, open_pages, open_pool
 from stagebook.book.postgres.postgres_schema import migrate
 from stagebook.book.postgres.shared_secrets import SharedSecrets
 from stagebook.book.tables.pooled.pooled_pages import PooledPages
-from stagebook.book.tables.pooled.reader_pool import ReaderPool
 from stagebook.book.tables.stream_key_seal import StreamKeySeal
-from stagebook.book.tables.table_event_log import TableEventLog
-from stagebook.book.tables.table_reader import TableReader
 from stagebook.book.tables.threaded_log import ThreadedLog
+from stagebook.cluster.lease_directory import LeaseDirectory
 from stagebook.cluster.lease_watch import LeaseWatch
 from stagebook.cluster.owned_accounts import OwnedAccounts
 from stagebook.config.rules import ConfigError
@@ -33,7 +31,6 @@ from stagebook.config.settings import Settings
 from stagebook.data_folder.secret_exchange import exchange_secrets
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.manager.stage_manager import StageManager
-from stagebook.server.cluster.lease_reader import LeaseReader
 from stagebook.server.system_clock import SystemRandomness
 
 _log = structlog.get_logger(__name__)
@@ -75,7 +72,7 @@ class NodeParts:
     decisions: MemoryBook
     pages: PooledPages
     log: ThreadedLog
-    leases: LeaseReader
+    leases: LeaseDirectory
     accounts: OwnedAccounts
     watch: LeaseWatch
 
@@ -91,7 +88,6 @@ class NodeParts:
             internal_url=internal_url or UNKNOWN_URL,
             software_version=metadata.version("stagebook"),
         )
-        self._on_owners_changed: Callable[[], None] = lambda: None
 
     def open(self, parts: AsyncExitStack) -> None:
         """Register the run and open the book. Raises BookRefusedError and BookFailedError."""
@@ -102,17 +98,16 @@ class NodeParts:
             self._url, node=self.description, read_secret=read_secret, show_deleted_history=show
         )
         parts.push_async_callback(self.book.close)
-        pool = ReaderPool(lambda: TableReader(open_tables(self.source), show_deleted_history=show, seal=seal))
-        parts.push_async_callback(pool.close)
-        self.pages = PooledPages(pool)
-        # Of the accounts that it owns, the manager also reads what is deleted: recovery needs that.
-        of_manager = ReaderPool(
-            lambda: TableReader(open_tables(self.source), show_deleted_history=True, seal=seal), threads=MANAGER_THREADS
+        self.pages = open_pages(
+            self._url, threads=self._settings.database_readers, show_deleted_history=show, seal=seal
         )
+        parts.push_async_callback(self.pages.close)
+        # The manager also reads what is deleted: recovery needs that.
+        of_manager = open_pool(self._url, threads=MANAGER_THREADS, show_deleted_history=True, seal=seal)
         parts.push_async_callback(of_manager.close)
         self.decisions = MemoryBook(self.book, keys=self.book.loaded_keys, reads=of_manager)
         self.log = ThreadedLog(
-            lambda: TableEventLog(open_tables(self.source)),
+            lambda: open_event_log(self._url),
             account_ids=lambda: self.accounts.account_ids,
             durable_sequence=lambda: self.book.durable_sequence,
         )
@@ -120,7 +115,7 @@ class NodeParts:
 
     def start_accounts(self, manager: StageManager, parts: AsyncExitStack) -> None:
         """Take and recover accounts from now on. Raises BookRefusedError and BookFailedError."""
-        self.leases = LeaseReader(self._url)
+        self.leases = LeaseDirectory(self._url)
         parts.push_async_callback(self.leases.close)
         contact = DatabaseContact()
         self.accounts = OwnedAccounts(
@@ -132,16 +127,15 @@ class NodeParts:
             self.leases,
             contact,
             accounts=self.accounts,
-            on_changed=lambda: self._on_owners_changed(),
             chance=random.Random(),  # noqa: S311 - spreads looks and accounts, protects nothing
         )
-        parts.push_async_callback(self.accounts.stop)
         self.watch.start()
-        parts.push_async_callback(self.watch.stop)
+        parts.push_async_callback(self.stop_taking)
 
-    def on_owners_changed(self, listener: Callable[[], None]) -> None:
-        """Call `listener` when an account has got another owner."""
-        self._on_owners_changed = listener
+    async def stop_taking(self) -> None:
+        """Take no more accounts. Those that are being taken are taken first. Idempotent."""
+        await self.watch.stop()
+        await self.accounts.stop()
 
 
 class _LoadingBook:

@@ -47,7 +47,7 @@ def build_cluster_node(
         randomness=SystemRandomness(),
         encoders=parts.media.ingest,
     )
-    node.on_owners_changed(cluster.note_owners_changed)
+    node.leases.follow(cluster.note_owners_changed)
     return cluster
 
 
