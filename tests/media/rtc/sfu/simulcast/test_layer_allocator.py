@@ -58,12 +58,18 @@ class Watching:
         self.now = 100.0
         self.current: VersionKey | None = VersionKey("high")
         self.history: list[tuple[float, VersionKey | None]] = []
+        self.redundant_bps = 0
         self._allocator = LayerAllocator()
 
     def tick(self) -> VersionKey | None:
         self.now += TICK_SECONDS
         chosen = self._allocator.choose(
-            self.offered, self.current, bandwidth=self.line, audio_bps=AUDIO_BPS, now=self.now
+            self.offered,
+            self.current,
+            bandwidth=self.line,
+            audio_bps=AUDIO_BPS,
+            redundant_bps=self.redundant_bps,
+            now=self.now,
         )
         if chosen != self.current:
             self.history.append((self.now, chosen))
@@ -100,6 +106,16 @@ def test_frames_are_given_up_before_the_size_is() -> None:
 
 def test_a_line_that_carries_not_even_the_smallest_version_gets_no_video() -> None:
     assert Watching(Line(90_000)).tick() is None
+
+
+def test_redundant_audio_counts_in_what_fits_and_is_held_by_the_room_of_a_raise() -> None:
+    plain, redundant = Watching(Line(3_000_000)), Watching(Line(3_000_000))
+    redundant.redundant_bps = 200_000
+    assert plain.run(5) == redundant.run(5)
+    for watching in (plain, redundant):
+        watching.line.capacity_bps = watching.line.estimate_bps = 600_000
+    assert plain.tick() == VersionKey("mid", 1)
+    assert redundant.tick() == VersionKey("mid", 0)
 
 
 def test_a_fall_is_followed_in_one_step() -> None:

@@ -129,7 +129,12 @@ class StillPictures:
         current = None if stream.is_active and not stream.ends_with_keyframe else _WHOLE
         audio_bps = self._audio_bps * viewer.audio_copies
         chosen = watched.allocator.choose(
-            self._whole, current, bandwidth=viewer.bandwidth, audio_bps=audio_bps, now=now
+            self._whole,
+            current,
+            bandwidth=viewer.bandwidth,
+            audio_bps=self._audio_bps,
+            redundant_bps=audio_bps - self._audio_bps,
+            now=now,
         )
         watched.bitrate_bps = max(MIN_STILL_BPS, round(STILL_SHARE * (estimate_bps - audio_bps)))
         if chosen is None:

@@ -245,7 +245,12 @@ class LayerAllocation:
         versions = self._permitted(watched)
         current = self._wanted(video, incoming)
         chosen = watched.allocator.choose(
-            versions, current, bandwidth=viewer.bandwidth, audio_bps=self._audio_of(viewer), now=now
+            versions,
+            current,
+            bandwidth=viewer.bandwidth,
+            audio_bps=self.audio_bps,
+            redundant_bps=self._audio_of(viewer) - self.audio_bps,
+            now=now,
         )
         if not versions:
             return

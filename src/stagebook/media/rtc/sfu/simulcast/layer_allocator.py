@@ -106,18 +106,20 @@ class LayerAllocator:
         bandwidth: Bandwidth,
         audio_bps: int,
         now: float,
+        redundant_bps: int = 0,
     ) -> VersionKey | None:
         """Choose one of `versions`, which are in ascending order (`ladder`); None: send no video.
 
-        `current` is what the viewer is sent, or will be sent from the next keyframe on; None for nothing. Call it every
-        `engine_timer.TICK_SECONDS` and when the estimate has fallen.
+        `current` is what the viewer is sent, or will be sent from the next keyframe on; None for nothing.
+        `redundant_bps` is what the audio takes beside `audio_bps` while it is sent with redundancy; the room to spare
+        of a raise may hold it. Call it every `engine_timer.TICK_SECONDS` and when the estimate has fallen.
         """
         estimate = bandwidth.estimate_bps
         if not versions:
             return None
         if estimate is None:
             return versions[-1].key
-        available = max(0, estimate - audio_bps)
+        available = max(0, estimate - audio_bps - redundant_bps)
         position = next((index for index, each in enumerate(versions) if each.key == current), None)
         if position is None and current is not None:
             # It is no longer sent.
@@ -129,24 +131,30 @@ class LayerAllocator:
                 return current
             self._note_fall(now)
         else:
-            chosen = self._raised(versions, position, available, bandwidth, now)
+            chosen = self._raised(versions, position, audio_bps, redundant_bps, bandwidth, now)
         key = None if chosen is None else chosen.key
         if key != current:
             self._changed_at = now
         return key
 
     def _raised(
-        self, versions: Sequence[Version], position: int | None, available_bps: int, bandwidth: Bandwidth, now: float
+        self,
+        versions: Sequence[Version],
+        position: int | None,
+        audio_bps: int,
+        redundant_bps: int,
+        bandwidth: Bandwidth,
+        now: float,
     ) -> Version | None:
         current = None if position is None else versions[position]
         above = versions if position is None else versions[position + 1 :]
         if not above or now < max(self._retry_at, self._changed_at + MIN_STAY_SECONDS):
             return current
-        audio_bps = max(0, (bandwidth.estimate_bps or 0) - available_bps)
+        available_bps = max(0, (bandwidth.estimate_bps or 0) - audio_bps)
         most_bps = available_bps if current is None else min(available_bps, MAX_STEP * current.peak_bps)
         goal = next((each for each in above if each.key.max_temporal_id is None), above[0])
         for better in reversed(above):
-            needed = round(better.peak_bps * RAISE_FACTOR)
+            needed = max(round(better.peak_bps * RAISE_FACTOR), better.peak_bps + redundant_bps)
             # `may_raise` begins to probe, so it is asked only for what the estimate allows, and for the goal.
             if (needed <= most_bps or better is goal) and bandwidth.may_raise(needed + audio_bps, now):
                 self._raised_at = now
