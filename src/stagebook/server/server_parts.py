@@ -215,7 +215,7 @@ class ServerParts:
             # An account is recovered when this node takes it.
             recovered = 0
             self.manager.listen()
-            self.node.start_accounts(self.manager, parts)
+            self.node.start_accounts(self.manager, parts, end_former_media=self.media.end_former_media)
         if self.room_history is not None:
             self.room_history.start()
         await self.media.finish_start()

@@ -308,6 +308,25 @@ async def test_the_start_deletes_what_an_earlier_run_has_left() -> None:
         assert one.engine.describe() == f"LiveKit 1.13.5 at {one.fake.url}"
 
 
+async def test_a_start_beside_other_nodes_deletes_nothing() -> None:
+    async with running() as one:
+        one.fake.rooms["sb.111122223333.left"] = models.Room(name="sb.111122223333.left", metadata="this server")
+        assert await one.engine.start(ends_former_rooms=False) is None
+        assert set(one.fake.rooms) == {"sb.111122223333.left"}
+
+
+async def test_the_rooms_that_another_node_has_left_are_deleted_for_one_account() -> None:
+    async with running() as one:
+        left, of_another_account = "sb.111122223333.left", "sb.444455556666.live"
+        for name in (left, of_another_account):
+            one.fake.rooms[name] = models.Room(name=name, metadata="this server")
+        await one.engine.publish(connection_id="p", source_id="111122223333.new", offer=offers.CHROMIUM)
+        one.fake.failures = 1
+        one.engine.end_former_rooms("111122223333")
+        await until(lambda: left not in one.fake.rooms, "the end of the room")
+        assert set(one.fake.rooms) == {of_another_account, "sb.111122223333.new"}
+
+
 async def test_a_key_that_livekit_does_not_know_stops_the_start() -> None:
     async with running(key=LiveKitKey(key="test", secret="another secret that is long enough")) as one:
         with pytest.raises(LiveKitUnusableError, match="refuses the key"):

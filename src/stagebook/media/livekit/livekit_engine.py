@@ -107,18 +107,33 @@ class LiveKitEngine:
         """Send the media of encoders by these feeds. Without this, encoders are refused. Called before `listen`."""
         self._feeds = feeds
 
-    async def start(self) -> str | None:
+    async def start(self, *, ends_former_rooms: bool = True) -> str | None:
         """Check the deployment, and end the rooms that an earlier run of this server has left.
+
+        Without `ends_former_rooms` they stay: other nodes with the same `server_id` use rooms.
 
         Returns a warning if the version is not one that is tested. Raises LiveKitUnusableError and RoomServiceError.
         """
         found = await probe(self._settings.url, access=self.access)
         self.version = found.version
         await self.service.delete_room(found.room)
-        for room in await self.service.list_rooms():
-            if room.name.startswith(_ROOM_PREFIX) and room.metadata == self._settings.server_id:
-                await self.service.delete_room(room.name)
+        if ends_former_rooms:
+            await self._end_rooms(_ROOM_PREFIX)
         return found.warning
+
+    def end_former_rooms(self, account_id: str) -> None:
+        """End the rooms of an account that another node has left, in the background, until LiveKit does it."""
+        self._tasks.repeat(lambda: self._end_rooms(f"{_ROOM_PREFIX}{account_id}."))
+
+    async def _end_rooms(self, prefix: str) -> None:
+        """End the rooms with a prefix that a server with this `server_id` has made, but not those in use here."""
+        found = await self.service.list_rooms()
+        # A source is known here before its room is made.
+        used = set(self.rooms.rooms().values())
+        for room in found:
+            is_ours = room.name.startswith(prefix) and room.metadata == self._settings.server_id
+            if is_ours and room.name not in used:
+                await self.service.delete_room(room.name)
 
     async def stop(self) -> None:
         """Close all connections, waiting up to 5 s for LiveKit. No facts are reported after this."""

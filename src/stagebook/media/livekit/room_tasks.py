@@ -51,6 +51,10 @@ class RoomTasks:
 
         self.spawn(self._call(delete, after=after))
 
+    def repeat(self, call: _Step) -> None:
+        """Make a call of the room service in the background, again and again while it fails."""
+        self.spawn(self._call(call, after=None))
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine in the background."""
         task = asyncio.get_running_loop().create_task(work)

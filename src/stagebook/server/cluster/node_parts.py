@@ -5,6 +5,7 @@ end:    in the reverse order; the end of the run lets others take the accounts a
 """
 
 import random
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from importlib import metadata
@@ -113,14 +114,24 @@ class NodeParts:
         )
         parts.push_async_callback(self.log.close)
 
-    def start_accounts(self, manager: StageManager, parts: AsyncExitStack) -> None:
-        """Take and recover accounts from now on. Raises BookRefusedError and BookFailedError."""
+    def start_accounts(
+        self, manager: StageManager, parts: AsyncExitStack, *, end_former_media: Callable[[str], None]
+    ) -> None:
+        """Take and recover accounts from now on. Raises BookRefusedError and BookFailedError.
+
+        `end_former_media` ends what goes on in media engines for an account that was recovered.
+        """
+
+        async def recover(account_id: str) -> None:
+            await manager.recover(account_id)
+            end_former_media(account_id)
+
         self.leases = LeaseDirectory(self._url)
         parts.push_async_callback(self.leases.close)
         contact = DatabaseContact()
         self.accounts = OwnedAccounts(
             _LoadingBook(self.book, self.decisions),
-            recover=manager.recover,
+            recover=recover,
             may_fence=lambda: self.watch.may_fence(),
         )
         self.watch = LeaseWatch(

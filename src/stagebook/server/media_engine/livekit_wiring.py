@@ -82,10 +82,10 @@ class LiveKitMedia:
             )
         )
 
-    async def start(self) -> None:
-        """Check the deployment. Raises ConfigError if it cannot be used."""
+    async def start(self, *, ends_former_rooms: bool) -> None:
+        """Check the deployment. Raises ConfigError if it cannot be used. See `LiveKitEngine.start`."""
         try:
-            warning = await self.engine.start()
+            warning = await self.engine.start(ends_former_rooms=ends_former_rooms)
         except (LiveKitUnusableError, RoomServiceError) as error:
             raise ConfigError(name="livekit_url", rule=str(error)) from error
         self.reachability.start()

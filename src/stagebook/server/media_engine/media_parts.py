@@ -107,6 +107,11 @@ class MediaParts:
             await self.ingest.start()
             parts.push_async_callback(self.ingest.stop)
 
+    def end_former_media(self, account_id: str) -> None:
+        """End what goes on in LiveKit for an account that this node has just taken from another one."""
+        if self.livekit is not None:
+            self.livekit.engine.end_former_rooms(account_id)
+
     @property
     def description(self) -> str:
         """What forwards media, for the operator."""
@@ -145,7 +150,8 @@ class MediaParts:
             raise ConfigError(name="media_engine", rule=rule) from error
         media = LiveKitMedia(self._settings, page_token_secret=self._page_token_secret, user=self._user)
         parts.push_async_callback(media.stop)
-        await media.start()
+        # The nodes of a cluster share a deployment: the rooms of an account are ended when a node takes it.
+        await media.start(ends_former_rooms=self._settings.book == "sqlite")
         return media
 
     def _build_ingest(self) -> IngestPool | None:
