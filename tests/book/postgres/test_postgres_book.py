@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from stagebook.book.changes import PutStage, RevokeConnectionToken, sequence_time_ms
-from stagebook.book.postgres import postgres_committer
+from stagebook.book.postgres import postgres_committer, postgres_connection
 from stagebook.book.postgres.key_blocks import BLOCK_KEYS
 from stagebook.book.postgres.postgres_book import NodeDescription, PostgresBook
 from stagebook.book.postgres.postgres_connection import PostgresConnection, RunFencedError
@@ -15,6 +15,7 @@ from stagebook.book.store import BookFailedError, BookRefusedError, ChangeRefuse
 from stagebook.book.tables.stream_key_seal import SECRET_SIZE_BYTES
 from stagebook.stage.events import EventName
 from stagebook.stage.resources import ParticipantRecord, ParticipantState
+from tests.book.postgres.cuttable_proxy import CuttableProxy
 from tests.book.postgres_books import empty_tables
 from tests.book.sample import (
     ACCOUNT,
@@ -190,3 +191,36 @@ async def test_stream_keys_that_were_sealed_with_another_secret_are_refused(node
 
     with pytest.raises(BookRefusedError, match="another secret"):
         PostgresBook.open(nodes.url, node=NodeDescription(name="b"), read_secret=other_secret)
+
+
+async def test_closing_does_not_wait_for_a_database_that_does_not_answer(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_connection, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(postgres_committer.PostgresCommitter, "stop_seconds", 0.1)
+    empty_tables(postgres_database)
+    with CuttableProxy(postgres_database) as proxy:
+        book = PostgresBook.open(proxy.url, node=NodeDescription(name="a"), read_secret=read_secret)
+        await book.acquire(ACCOUNT)
+        await commit(book, put_stage())
+        proxy.cut()
+        durable = book.submit([open_session()]).durable
+        await asyncio.wait_for(book.close(), timeout=60)  # without a bound it would not end
+    with pytest.raises(BookFailedError):
+        await durable
+    assert isinstance(await book.wait_ended(), BookFailedError)
+
+
+async def test_a_short_outage_is_waited_for(postgres_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_connection, "ANSWER_SECONDS", 0.2)
+    empty_tables(postgres_database)
+    with CuttableProxy(postgres_database) as proxy:
+        book = PostgresBook.open(proxy.url, node=NodeDescription(name="a"), read_secret=read_secret)
+        await book.acquire(ACCOUNT)
+        proxy.cut()
+        submission = book.submit([put_stage()])
+        done, _ = await asyncio.wait([submission.durable], timeout=0.5)
+        assert not done
+        proxy.heal()
+        await submission.durable
+        await book.close()

@@ -11,7 +11,7 @@ for the answer, for programs that have nothing else to do, and for tests of the 
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Final, Self
 
@@ -28,7 +28,7 @@ from stagebook.book.postgres.postgres_retention import PostgresRetention
 from stagebook.book.postgres.postgres_schema import migrate
 from stagebook.book.postgres.schema.account_functions import SEQUENCE_SLOTS
 from stagebook.book.retention_policy import RetentionPolicy
-from stagebook.book.store import BookRefusedError, RetentionStep, Submission
+from stagebook.book.store import BookFailedError, BookRefusedError, RetentionStep, Submission
 from stagebook.book.tables.loaded_row_keys import LoadedRowKeys
 from stagebook.book.tables.row_keys import RowKeys
 from stagebook.book.tables.rows import resource_value
@@ -228,10 +228,12 @@ class PostgresBook(TableBook[PostgresConnection]):
             self._refill = self._loop.create_task(self._fetch_blocks())
 
     async def _fetch_blocks(self) -> None:
+        """Fetch blocks. Without an answer of the database, the next key that is taken asks again."""
         try:
-            numbers = await asyncio.to_thread(self._acquisition.new_blocks)
-            for blocks, number in zip(self._blocks, numbers, strict=True):
-                blocks.add(number)
+            with suppress(BookFailedError):
+                numbers = await asyncio.to_thread(self._acquisition.new_blocks)
+                for blocks, number in zip(self._blocks, numbers, strict=True):
+                    blocks.add(number)
         finally:
             self._refilling = False
 
