@@ -460,5 +460,5 @@ def test_the_book_in_postgres_agrees_with_the_model(postgres_database: str) -> N
     # A failure is not made smaller: each attempt takes seconds.
     phases = (Phase.explicit, Phase.reuse, Phase.generate)
     run_state_machine_as_test(
-        Machine, settings=settings(max_examples=5, stateful_step_count=20, deadline=None, phases=phases)
+        Machine, settings=settings(max_examples=3, stateful_step_count=15, deadline=None, phases=phases)
     )
