@@ -9,6 +9,7 @@ from stagebook.media.composition.processes.composition_messages import Composing
 from stagebook.media.composition.processes.composition_pool import CompositionPool
 from stagebook.media.rtc.engine.engine_pool import EnginePool
 from stagebook.media.worker.least_rights import ProcessUser
+from stagebook.server.media_engine.process_timeouts import process_timeouts
 
 _BYTES_PER_MEGABYTE = 1_000_000
 CHANNEL_OF_TESTS = "rtmp://127.0.0.1:1/testing/channel"
@@ -42,4 +43,5 @@ def build_compositions(
         folder=folder.recordings_path,
         max_compositions=settings.max_compositions or cores,
         user=user,
+        timeouts=process_timeouts(settings),
     )

@@ -52,6 +52,7 @@ from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.server.composition_wiring import channel_directory
 from stagebook.server.http.http_server import HttpLimits
 from stagebook.server.listen_sockets import ListenSockets
+from stagebook.server.media_engine.process_timeouts import recorder_timeouts
 from stagebook.server.server_secrets import ServerSecrets
 from stagebook.server.system_clock import SystemClock, SystemRandomness
 from stagebook.stage.clock import Clock, Randomness
@@ -286,6 +287,7 @@ def build_recorders(
         end_timeout_seconds=settings.recording_end_timeout_seconds,
         max_left_seconds=settings.recording_leftover_days * 86_400,
         user=user,
+        timeouts=recorder_timeouts(settings),
     )
 
 

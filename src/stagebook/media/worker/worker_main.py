@@ -31,10 +31,12 @@ from stagebook.media.worker.worker_messages import (
     Report,
     Request,
     RequestRefused,
+    ServerAlive,
     StartFailed,
     Stop,
     send,
 )
+from stagebook.media.worker.worker_timeouts import wait_in_intervals
 
 _log = structlog.get_logger(__name__)
 
@@ -148,9 +150,13 @@ async def _serve(
     reports.send(running)
     log_limit = LogRateLimit(clock=time.monotonic)
     heartbeats = asyncio.create_task(reports.send_heartbeats())
+    timeout_seconds: float | None = None
     try:
-        while not isinstance(command := await receive(reader), Stop):
-            _handle(worker, command, reports, log_limit)
+        while not isinstance(command := await _receive(reader, receive, timeout_seconds), Stop):
+            if isinstance(command, ServerAlive):
+                timeout_seconds = command.timeout_seconds
+            else:
+                _handle(worker, command, reports, log_limit)
             # `receive` does not yield while commands are buffered. One turn of the loop after each command keeps media
             # and heartbeats going during a burst of requests.
             await asyncio.sleep(0)
@@ -158,6 +164,25 @@ async def _serve(
     finally:
         heartbeats.cancel()
         await worker.stop()
+
+
+async def _receive(
+    reader: asyncio.StreamReader,
+    receive: Callable[[asyncio.StreamReader], Awaitable[CommandT]],
+    timeout_seconds: float | None,
+) -> CommandT:
+    """Return the next command. Raises BrokenStreamError if the socket closes, or if there is none within the time.
+
+    The time is counted in intervals that the loop of this process has carried out: after a stop of both processes, the
+    commands of the server are read first.
+    """
+    if timeout_seconds is None:
+        return await receive(reader)
+    receiving = asyncio.ensure_future(receive(reader))
+    if not await wait_in_intervals(receiving, seconds=timeout_seconds, interval_seconds=timeout_seconds / 4):
+        receiving.cancel()
+        raise BrokenStreamError("the server is stopped")
+    return receiving.result()
 
 
 def _handle(worker: Worker[CommandT], command: CommandT, reports: ReportWriter, log_limit: LogRateLimit) -> None:

@@ -9,13 +9,14 @@ The server sends commands and the worker sends reports, both on the control sock
       | <- Reply with the same request_id ------ |   its own type, or RequestRefused
       | -- other commands ---------------------> |   no reply
       | <- FactReported, Heartbeat, Logged ----- |   at any time
+      | -- ServerAlive ------------------------> |   again and again, to a worker that must not outlive a stopped server
       | -- Stop -------------------------------> |   the worker closes its connections and exits
 
 Each kind of worker defines its own commands and reports as subclasses of the classes here.
 """
 
 import asyncio
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -39,6 +40,16 @@ class Request(Command, frozen=True, kw_only=True):
 
 class Stop(Command, frozen=True, kw_only=True):
     """Close all connections and exit."""
+
+
+class ServerAlive(Command, frozen=True, kw_only=True):
+    """The server is carried out. The worker exits if no command follows within `timeout_seconds`."""
+
+    timeout_seconds: float
+
+
+CommonCommand: TypeAlias = Stop | ServerAlive
+"""What every kind of worker is sent."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -32,6 +32,7 @@ from stagebook.media.worker.worker_messages import (
     Report,
     Request,
     RequestRefused,
+    ServerAlive,
     StartFailed,
     Stop,
 )
@@ -39,6 +40,8 @@ from stagebook.media.worker.worker_run import WorkerProgram, WorkerRun, WorkerSt
 from stagebook.media.worker.worker_timeouts import RestartDelay, WorkerTimeouts, wait_in_intervals
 
 _log = structlog.get_logger(__name__)
+
+_SIGNS_PER_TIMEOUT = 10
 
 ReplyT = TypeVar("ReplyT", bound=Reply)
 
@@ -193,12 +196,27 @@ class WorkerProcess(ABC):
                 self.send(Stop())
             if not started.done():
                 started.set_result(None)
-            while True:
-                self._handle(await run.next_report())
+            await self._handle_reports(run)
         except BrokenStreamError:
             return
         finally:
             await self._reap(run)
+
+    async def _handle_reports(self, run: WorkerRun) -> None:
+        """Handle the reports of a run. Raises BrokenStreamError at its end."""
+        showing = asyncio.create_task(self._show_life(run))
+        try:
+            while True:
+                self._handle(await run.next_report())
+        finally:
+            showing.cancel()
+
+    async def _show_life(self, run: WorkerRun) -> None:
+        """Tell the process again and again that this one is carried out, if the process wants to know."""
+        timeout_seconds = self._timeouts.server_timeout_seconds
+        while timeout_seconds is not None:
+            run.send(ServerAlive(timeout_seconds=timeout_seconds))
+            await asyncio.sleep(timeout_seconds / _SIGNS_PER_TIMEOUT)
 
     async def _wait(self, future: asyncio.Future[Any], seconds: float) -> bool:
         return await wait_in_intervals(future, seconds=seconds, interval_seconds=self._timeouts.heartbeat_seconds)

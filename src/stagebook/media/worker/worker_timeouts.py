@@ -33,6 +33,9 @@ class WorkerTimeouts(msgspec.Struct, frozen=True, kw_only=True):
     """Delay before the first restart. It doubles with each further restart."""
     max_restart_delay_seconds: float = 5.0
     """The longest delay: a process that crashes at each start costs one start in 5 s."""
+    server_timeout_seconds: float | None = None
+    """The process exits if the server is not carried out for so long, for example because it is stopped (SIGSTOP). Of a
+    server that must not go on when another one has taken over; None for others, whose media then goes on."""
     stable_run_seconds: float = 10.0
     """A run that lasted longer resets the restart delay."""
 

@@ -29,6 +29,7 @@ from stagebook.media.livekit.uplink.uplink_messages import UplinkSettings
 from stagebook.media.livekit.uplink.uplink_pool import UplinkPool
 from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.server.livekit.livekit_reachability import LiveKitReachability
+from stagebook.server.media_engine.process_timeouts import process_timeouts
 
 _log = structlog.get_logger(__name__)
 
@@ -69,7 +70,10 @@ class LiveKitMedia:
         )
         self._polling: asyncio.Task[None] | None = None
         self._uplinks = UplinkPool(
-            UplinkSettings(whip_url=f"{settings.livekit_url}/whip/v1"), processes=settings.media_processes, user=user
+            UplinkSettings(whip_url=f"{settings.livekit_url}/whip/v1"),
+            processes=settings.media_processes,
+            user=user,
+            timeouts=process_timeouts(settings),
         )
         self.engine.use_feeds(
             EncoderUplinks(

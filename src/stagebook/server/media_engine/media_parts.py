@@ -29,6 +29,7 @@ from stagebook.media.simulated.silent_feeds import SilentFeeds
 from stagebook.server.composition_wiring import build_compositions
 from stagebook.server.controlled_parts import ControlledParts
 from stagebook.server.listen_sockets import ListenSockets
+from stagebook.server.media_engine.process_timeouts import process_timeouts
 from stagebook.server.wiring import (
     build_recorders,
     engine_settings,
@@ -82,6 +83,7 @@ class MediaParts:
             processes=self._settings.media_processes,
             user=self._user,
             on_demand=self._on_demand or self.livekit is not None,
+            timeouts=process_timeouts(self._settings),
         )
         # The processes take about as long to start as recovery takes for thousands of participants: side by side.
         self._engines_start = asyncio.create_task(self.engines.start())
@@ -168,6 +170,7 @@ class MediaParts:
             certificate=None if files is None else CertificateFiles(*files),
             user=self._user,
             on_demand=self._on_demand,
+            timeouts=process_timeouts(self._settings),
         )
 
 

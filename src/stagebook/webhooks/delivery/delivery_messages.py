@@ -11,12 +11,12 @@ from stagebook.media.worker.framing import MessageReader
 from stagebook.media.worker.worker_messages import (
     MAX_CONTROL_BYTES,
     Command,
+    CommonCommand,
     Heartbeat,
     Logged,
     Report,
     RequestRefused,
     StartFailed,
-    Stop,
 )
 from stagebook.webhooks.delivery_records import Backlog
 
@@ -69,7 +69,7 @@ class BacklogReported(Report, frozen=True, kw_only=True):
     backlogs: tuple[Backlog, ...]
 
 
-DeliveryCommand: TypeAlias = StartDelivery | EventsDurable | WebhooksChanged | Stop
+DeliveryCommand: TypeAlias = StartDelivery | EventsDurable | WebhooksChanged | CommonCommand
 DeliveryReport: TypeAlias = DeliveryRunning | BacklogReported | StartFailed | RequestRefused | Heartbeat | Logged
 
 _commands: MessageReader[DeliveryCommand] = MessageReader(

@@ -31,6 +31,7 @@ from stagebook.media.worker.framing import MessageReader
 from stagebook.media.worker.worker_messages import (
     MAX_CONTROL_BYTES,
     Command,
+    CommonCommand,
     Heartbeat,
     Logged,
     Reply,
@@ -38,7 +39,6 @@ from stagebook.media.worker.worker_messages import (
     Request,
     RequestRefused,
     StartFailed,
-    Stop,
 )
 from stagebook.storage.storage_settings import Storage
 
@@ -124,7 +124,7 @@ class ComposingEnded(Report, frozen=True, kw_only=True):
     """All outputs are complete or have failed."""
 
 
-ComposingCommand: TypeAlias = StartComposing | ShowParticipants | AcceptTap | CloseTap | EndComposing | Stop
+ComposingCommand: TypeAlias = StartComposing | ShowParticipants | AcceptTap | CloseTap | EndComposing | CommonCommand
 ComposingReport: TypeAlias = (
     ComposingStarted
     | StartFailed

@@ -27,6 +27,7 @@ from stagebook.media.worker.framing import MessageReader
 from stagebook.media.worker.worker_messages import (
     MAX_CONTROL_BYTES,
     Command,
+    CommonCommand,
     FactReported,
     Heartbeat,
     Logged,
@@ -35,7 +36,6 @@ from stagebook.media.worker.worker_messages import (
     Request,
     RequestRefused,
     StartFailed,
-    Stop,
 )
 
 
@@ -107,7 +107,7 @@ class LoadChanged(Report, frozen=True, kw_only=True):
 
 
 IngestCommand: TypeAlias = (
-    StartIngest | AdmitRequest | RefuseCommand | RelayCommand | CloseEncoderCommand | RenewCertificate | Stop
+    StartIngest | AdmitRequest | RefuseCommand | RelayCommand | CloseEncoderCommand | RenewCertificate | CommonCommand
 )
 IngestReport: TypeAlias = (
     IngestRunning

@@ -20,6 +20,7 @@ from stagebook.media.worker.framing import MessageReader
 from stagebook.media.worker.worker_messages import (
     MAX_CONTROL_BYTES,
     Command,
+    CommonCommand,
     FactReported,
     Heartbeat,
     Logged,
@@ -28,7 +29,6 @@ from stagebook.media.worker.worker_messages import (
     Request,
     RequestRefused,
     StartFailed,
-    Stop,
 )
 
 
@@ -96,7 +96,9 @@ class UplinkLost(Report, frozen=True, kw_only=True):
     detail: str
 
 
-UplinkCommand: TypeAlias = StartUplinks | OpenUplinkFeedRequest | CloseUplinkFeedCommand | EndUplinkCommand | Stop
+UplinkCommand: TypeAlias = (
+    StartUplinks | OpenUplinkFeedRequest | CloseUplinkFeedCommand | EndUplinkCommand | CommonCommand
+)
 UplinkReport: TypeAlias = (
     UplinksRunning
     | StartFailed

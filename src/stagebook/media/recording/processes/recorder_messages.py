@@ -30,6 +30,7 @@ from stagebook.media.worker.framing import MessageReader
 from stagebook.media.worker.worker_messages import (
     MAX_CONTROL_BYTES,
     Command,
+    CommonCommand,
     Heartbeat,
     Logged,
     Reply,
@@ -37,7 +38,6 @@ from stagebook.media.worker.worker_messages import (
     Request,
     RequestRefused,
     StartFailed,
-    Stop,
 )
 from stagebook.storage.storage_settings import Storage
 
@@ -148,7 +148,7 @@ RecorderCommand: TypeAlias = (
     | EndPartCommand
     | EndRecordingCommand
     | SettleCommand
-    | Stop
+    | CommonCommand
 )
 RecorderReport: TypeAlias = (
     RecorderRunning

@@ -42,6 +42,7 @@ from stagebook.media.worker.framing import MessageReader
 from stagebook.media.worker.worker_messages import (
     MAX_CONTROL_BYTES,
     Command,
+    CommonCommand,
     FactReported,
     Heartbeat,
     Logged,
@@ -50,7 +51,6 @@ from stagebook.media.worker.worker_messages import (
     Request,
     RequestRefused,
     StartFailed,
-    Stop,
 )
 
 
@@ -228,7 +228,9 @@ EngineReply: TypeAlias = (
     | RequestRefused
 )
 
-EngineCommand: TypeAlias = StartEngine | EngineRequest | StartRelayCommand | CloseCommand | EndSourceCommand | Stop
+EngineCommand: TypeAlias = (
+    StartEngine | EngineRequest | StartRelayCommand | CloseCommand | EndSourceCommand | CommonCommand
+)
 EngineReport: TypeAlias = (
     EngineRunning | StartFailed | EngineReply | FactReported | StatisticsReported | Heartbeat | Logged
 )
