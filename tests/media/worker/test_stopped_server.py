@@ -18,7 +18,8 @@ def server(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            yield process, int(process.stdout.readline())
+            # Log lines come before it.
+            yield process, next(int(line) for line in process.stdout if line.strip().isdigit())
         finally:
             process.kill()
 
