@@ -11,9 +11,7 @@ import msgspec
 
 
 class CopiedTable(msgspec.Struct, frozen=True, kw_only=True):
-    """A table: its columns in the order of the rows of a copy, the key by which they are sorted first.
-
-    The key is the primary key of a table, or contains it.
+    """A table: its columns in the order of the rows of a copy, the primary key first.
 
     `binary_columns` are text that SQLite stores as a blob. Rows of a copy have it as a string.
     """
@@ -65,7 +63,7 @@ COPIED_TABLES: Final = (
         "source_stage_key source_session_key participant_id destination_session_key state",
     ),
     _table("composition", "composition_key", "arn account_id stage_arn start_ms end_ms value"),
-    _table("composition_event", "composition_key sequence", "name destination_id error_code cause"),
+    _table("composition_event", "sequence", "composition_key name destination_id error_code cause"),
     _table("expired_session", "session_key"),
     _table("expired_composition", "composition_key"),
 )
