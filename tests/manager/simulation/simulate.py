@@ -33,6 +33,7 @@ from stagebook.stage.session.session_facts import SessionFact
 from stagebook.stage.session.session_state import Session
 from tests.audit.sound_book import require_sound
 from tests.book.distant_book import DistantBook
+from tests.book.postgres_books import empty_tables
 from tests.manager.manager_harness import LINGER_MS, REGION, PlainTokens, SeededRandomness, SettableClock
 from tests.manager.simulation import virtual_loop
 from tests.manager.simulation.clients import ACTIONS, PARTICIPANTS, Action, Clients, World
@@ -40,7 +41,7 @@ from tests.manager.simulation.oracle import Observer, check_barred, check_end, c
 from tests.manager.simulation.recording_oracle import check_recordings, check_recordings_over
 from tests.manager.simulation.simulated_engine import SimulatedEngine
 from tests.manager.simulation.simulated_recorder import SimulatedRecorder
-from tests.manager.simulation.stepped_book import SteppedWriter, stepped_book
+from tests.manager.simulation.stepped_book import SimulatedBook, SteppedWriter, stepped_book
 
 RUNS = 3
 STEPS_PER_RUN = 600
@@ -79,14 +80,19 @@ def simulate(seed: int, folder: Path, *, is_distant: bool = False) -> Progress:
 
     With `is_distant`, the manager reads memory, and each fetch from the book takes some turns of the event loop.
     """
-    return virtual_loop.run(_simulate(seed, folder, is_distant=is_distant))
+    return virtual_loop.run(_simulate(seed, folder / "book.sqlite3", is_distant=is_distant))
 
 
-async def _simulate(seed: int, folder: Path, *, is_distant: bool) -> Progress:
+def simulate_on_postgres(seed: int, url: str) -> Progress:
+    """Run the simulation of a seed with the book in the database at `url`, which is emptied before."""
+    empty_tables(url)
+    return virtual_loop.run(_simulate(seed, url, is_distant=False))
+
+
+async def _simulate(seed: int, path: Path | str, *, is_distant: bool) -> Progress:
     chance = random.Random(seed)
     progress = Progress()
     world = World(clock=SettableClock())
-    path = folder / "book.sqlite3"
     with counting(progress):
         for number in range(RUNS):
             await ServerRun(path, world, chance, seed * 100 + number, progress, is_distant=is_distant).run()
@@ -114,7 +120,7 @@ class ServerRun:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | str,
         world: World,
         chance: random.Random,
         seed: int,
@@ -143,10 +149,11 @@ class ServerRun:
             finally:
                 await self._abandon(writer, manager)
             self._check(book)
-            require_sound(self._path)
+            if isinstance(self._path, Path):
+                require_sound(self._path)
 
     async def _run(
-        self, book: SqliteBook, writer: SteppedWriter, manager: StageManager, engine: SimulatedEngine
+        self, book: SimulatedBook, writer: SteppedWriter, manager: StageManager, engine: SimulatedEngine
     ) -> None:
         if not await self._step_until_done(self._start_manager(manager), writer, may_crash=True):
             self._progress.ends["crash while recovering"] += 1
@@ -176,7 +183,8 @@ class ServerRun:
             check_end(book, self._world.stage_arns)
             check_recordings(book, self._world.stage_arns, self._world.windows)
             check_recordings_over(book, self._world.stage_arns)
-            require_sound(self._path)
+            if isinstance(self._path, Path):
+                require_sound(self._path)
             for history in histories(book, self._world.stage_arns):
                 for entry in (*history.events, *history.recordings):
                     self._progress.events[entry.event.name.value] += 1
@@ -192,9 +200,11 @@ class ServerRun:
         for account_id in await self._distant.load_all(now_ms=self._world.clock.now_ms()):
             await manager.recover(account_id)
 
-    def _start(self, book: SqliteBook) -> tuple[StageManager, SimulatedEngine]:
+    def _start(self, book: SimulatedBook) -> tuple[StageManager, SimulatedEngine]:
         decided: DecisionBook = book
         if self._is_distant:
+            assert isinstance(book, SqliteBook)
+            assert isinstance(self._path, Path)
             self._distant = DistantBook(book, self._path, turns=lambda: self._chance.choice([0, 0, 1, 4]))
             decided = self._distant.memory
         self._tokens = PlainTokens(decided)
@@ -307,7 +317,7 @@ class ServerRun:
         loop.advance(milliseconds)
         manager.tick()
 
-    def _check(self, book: SqliteBook) -> None:
+    def _check(self, book: SimulatedBook) -> None:
         """Check the book as it is now, and that no request met an unexpected error."""
         check_state(book, self._world.stage_arns)
         check_barred(book, self._world.barred)
@@ -315,7 +325,7 @@ class ServerRun:
         for failure in (*self._failures, *self._observer.violations):
             raise failure
 
-    async def _end(self, book: SqliteBook, writer: SteppedWriter, manager: StageManager, clients: Clients) -> None:
+    async def _end(self, book: SimulatedBook, writer: SteppedWriter, manager: StageManager, clients: Clients) -> None:
         """End the run: a shutdown, a crash at some moment of a commit, or a book that fails."""
         how = self._chance.choice(["shutdown", "crash", "crash after the commit", "failing book"])
         self._progress.ends[how] += 1
@@ -334,7 +344,7 @@ class ServerRun:
             for _ in range(20):
                 await asyncio.sleep(0)
 
-    def _check_connections(self, book: SqliteBook, clients: Clients) -> None:
+    def _check_connections(self, book: SimulatedBook, clients: Clients) -> None:
         """Check, while nothing is in progress, that the book and the engine agree on the connected participants."""
         connected = {
             (history.session.stage_arn, history.record.participant_id): history.record
@@ -353,7 +363,7 @@ class ServerRun:
 
     async def _shut_down(
         self,
-        book: SqliteBook,
+        book: SimulatedBook,
         writer: SteppedWriter,
         manager: StageManager,
         clients: Clients,

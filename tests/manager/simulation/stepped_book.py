@@ -10,19 +10,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any, TypeAlias, TypeVar
 from unittest.mock import patch
 
 import apsw
 
+from stagebook.book.postgres.postgres_book import NodeDescription, PostgresBook
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.sqlite.sqlite_committer import SqliteCommitter
-from stagebook.book.store import BookFailedError, Durable
+from stagebook.book.store import BookFailedError, BookReader, Durable
 from stagebook.book.tables.change_rows import TransactionRows
 from stagebook.book.tables.writer import table_book
 from stagebook.book.tables.writer.group_committer import GroupCommitter, TransactionGroup
 from stagebook.book.tables.writer.group_writer import GroupWriter
 from tests.book.distant_book import with_loaded_keys
-from tests.book.sample import open_book
+from tests.book.sample import ACCOUNT, open_book, read_secret
+
+_EXPIRE = "UPDATE node_run SET heartbeat_at = heartbeat_at - interval '1 minute' WHERE run_id <> %s"
+Result = TypeVar("Result")
 
 
 class _CrashingConnection:
@@ -37,19 +42,18 @@ class _CrashingConnection:
         return self._connection.execute(statement, *arguments)  # type: ignore[arg-type]  # passed on
 
 
-class SteppedWriter(GroupWriter[apsw.Connection]):
+class SteppedWriter(GroupWriter[Any]):
     """A writer without a thread. Each transaction is a group, so that a crash can come between any two of them."""
 
     def __init__(
         self,
-        committer: GroupCommitter[apsw.Connection],
+        committer: GroupCommitter[Any],
         *,
         loop: asyncio.AbstractEventLoop,
         on_durable: Callable[[int], None],
     ) -> None:
-        assert isinstance(committer, SqliteCommitter)
-        self._sqlite = committer
-        committer._connection.execute("PRAGMA synchronous=OFF")  # crashes are simulated above the file system
+        if isinstance(committer, SqliteCommitter):
+            committer._connection.execute("PRAGMA synchronous=OFF")  # crashes are simulated above the file system
         super().__init__(committer, loop=loop, on_durable=on_durable)
         self.waiting: list[TransactionGroup] = []
         self.written: list[TransactionGroup] = []
@@ -70,7 +74,7 @@ class SteppedWriter(GroupWriter[apsw.Connection]):
         """Make the first transactions of the queue durable, without reporting it."""
         written, self.waiting = self.waiting[:count], self.waiting[count:]
         for group in written:
-            self._sqlite.commit(group)
+            self._committer.commit(group)
         self.written.extend(written)
 
     def report(self) -> None:
@@ -82,22 +86,29 @@ class SteppedWriter(GroupWriter[apsw.Connection]):
     def fail(self) -> None:
         """Fail the next commit in the middle, and with it the book."""
         waiting, self.waiting = self.waiting, []
-        connection = self._sqlite._connection
-        self._sqlite._connection = _CrashingConnection(connection)  # type: ignore[assignment]  # all that a commit needs
-        try:
-            if waiting:
-                self._sqlite.commit(waiting[0])
-            error: Exception = apsw.IOError("simulated: the disk is full")
-        except apsw.Error as caught:
-            error = caught
-        self._sqlite._connection = connection
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        error = self._crash_in_commit(waiting[0]) if waiting else apsw.IOError("simulated: the disk is full")
         self._queue = SimpleQueue()  # the base class fails the groups that wait in it
         for group in waiting:
             self._queue.put(group)
         self._fail(None, error)
         self._end()
+
+    def _crash_in_commit(self, group: TransactionGroup) -> Exception:
+        """Begin to commit a group; return the error that ends it."""
+        committer = self._committer
+        if not isinstance(committer, SqliteCommitter):
+            return BookFailedError("simulated: the database is gone")  # a group is one statement
+        connection = committer._connection
+        committer._connection = _CrashingConnection(connection)  # type: ignore[assignment]  # all that a commit needs
+        try:
+            committer.commit(group)
+        except apsw.Error as error:
+            return error
+        finally:
+            committer._connection = connection
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        raise AssertionError("the commit did not fail")
 
     def abandon(self) -> None:
         """End as with the process: what was not reported never is."""
@@ -118,14 +129,42 @@ class SteppedWriter(GroupWriter[apsw.Connection]):
         self._end()
 
 
+class SteppedPostgresBook(PostgresBook):
+    """A book in PostgreSQL that reads what it lacks at once. Everything that a decision reads is at hand."""
+
+    async def read(self, _account_id: str | None, read: Callable[[BookReader], Result]) -> Result:
+        return read(self)
+
+    async def has_had(self, arn: str) -> bool:
+        return self.has_had_stage(arn) or self.compositions.find(arn) is not None
+
+    def is_participant_fetched(self, stage_arn: str, session_id: str, participant_id: str) -> bool:  # noqa: ARG002
+        return True
+
+    async def fetch_participant(self, stage_arn: str, session_id: str, participant_id: str) -> None:
+        """Do nothing."""
+
+    async def fetch_session(self, stage_arn: str, session_id: str) -> None:
+        """Do nothing."""
+
+    def forget_participant(self, stage_arn: str, session_id: str, participant_id: str) -> None:
+        """Do nothing."""
+
+    def _refill_soon(self) -> None:
+        """Do nothing: a key that is needed is fetched at once, without a thread."""
+
+
+SimulatedBook: TypeAlias = SqliteBook | SteppedPostgresBook
+
+
 @contextmanager
-def stepped_book(path: Path, *, is_distant: bool) -> Iterator[tuple[SqliteBook, SteppedWriter]]:
-    """Open a book with a stepped writer, for a `DistantBook` in front of it or not.
+def stepped_book(place: Path | str, *, is_distant: bool) -> Iterator[tuple[SimulatedBook, SteppedWriter]]:
+    """Open a book with a stepped writer, for a `DistantBook` in front of it or not. `place` is a path or a URL.
 
     Leaving is a crash unless the book was closed.
     """
     with patch.object(table_book, "GroupWriter", SteppedWriter), with_loaded_keys() if is_distant else nullcontext():
-        book = open_book(path, show_deleted_history=True)
+        book = _open_postgres(place) if isinstance(place, str) else open_book(place, show_deleted_history=True)
     writer = book._writer
     assert isinstance(writer, SteppedWriter)
     try:
@@ -134,9 +173,27 @@ def stepped_book(path: Path, *, is_distant: bool) -> Iterator[tuple[SqliteBook, 
         abandon(book)
 
 
-def abandon(book: SqliteBook) -> None:
-    """Close the files of a book as the end of its process does: nothing more is written."""
+def _open_postgres(url: str) -> SteppedPostgresBook:
+    """Open the book as a node that takes the account of the simulation from its dead predecessor."""
+    book = SteppedPostgresBook.open(
+        url,
+        node=NodeDescription(name="simulated"),
+        read_secret=read_secret,
+        show_deleted_history=True,
+        reads_row_keys=True,
+    )
+    book._acquisition._connection.execute(_EXPIRE, (book.run_id,))
+    assert book.acquire_at_once(ACCOUNT)
+    return book
+
+
+def abandon(book: SimulatedBook) -> None:
+    """Close the files or connections of a book as the end of its process does: nothing more is written."""
     book._closing = True
     book.close_reading()
-    book._writing.close()
-    book._lock.release()
+    if isinstance(book, SteppedPostgresBook):
+        book._committer.finish(is_failed=True)
+        book._acquisition._connection.close()
+    else:
+        book._writing.close()
+        book._lock.release()
