@@ -95,7 +95,7 @@ def require_schema(connection: PostgresConnection, version: int = len(POSTGRES_M
 
 def read_book_info(connection: PostgresConnection) -> BookInfo | None:
     """Return which schema the book has, None if there is none."""
-    if connection.execute("SELECT to_regclass('book_info') IS NULL") == [(True,)]:
+    if not _has_table(connection, "book_info"):
         return None
     rows = connection.execute("SELECT version, minimum_version, cluster_id::text FROM book_info")
     if not rows:
@@ -104,13 +104,21 @@ def read_book_info(connection: PostgresConnection) -> BookInfo | None:
     return BookInfo(version=version, minimum_version=minimum_version, cluster_id=cluster_id)
 
 
+def _has_table(connection: PostgresConnection, name: str) -> bool:
+    # Not by to_regclass, which may answer from a cache that is older than what another node has committed.
+    return bool(
+        connection.execute(
+            "SELECT 1 FROM pg_catalog.pg_tables WHERE tablename = %s AND schemaname = ANY(current_schemas(false))",
+            (name,),
+        )
+    )
+
+
 def _apply(connection: PostgresConnection, migrations: tuple[PostgresMigration, ...]) -> None:
     """Apply what is missing, in the open transaction."""
     info = read_book_info(connection)
     if info is None:
-        if connection.execute("SELECT to_regclass('stage') IS NOT NULL OR to_regclass('event') IS NOT NULL") == [
-            (True,)
-        ]:
+        if _has_table(connection, "stage") or _has_table(connection, "event"):
             raise BookRefusedError(f"{connection.place} has tables of another program: use a database of its own.")
         connection.script(_INFO)
         connection.script("INSERT INTO book_info (row_key, version, minimum_version) VALUES (1, 0, 0)")
