@@ -16,7 +16,7 @@ LOWEST := $(VENV)-lowest
 # Tests wait for processes and peers, so one worker more than cores; more than four do not help. The order of the files
 # stays: by their numbers of tests, the longest would come last.
 WORKERS := $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((cores < 4 ? cores + 1 : 4)))
-CODE := $(wildcard src tests bench examples contrib/site)
+CODE := $(wildcard src tests bench examples contrib/cluster contrib/site)
 # Exercises every dependency: the book, the AWS wire, WebRTC peers, encoders' media, LiveKit, webhooks, the commands, traces.
 LOWEST_TESTS := $(addprefix tests/,book cli config storage server/http api/watch/metrics) \
 	$(addprefix tests/media/,composition ingest livekit recording rtc/dtls rtc/peers rtc/srtp tap) \

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from stagebook.data_folder.secrets import AccessKey, DataFolder
 from tests.serving import ServerProcess
@@ -14,6 +17,7 @@ from tests.serving import ServerProcess
 CLUSTER_SECRET = "0123456789abcdef0123456789abcdef"
 PUBLIC_URL = "http://stages.example.com"
 _RTMP = re.compile(r"encoders +RTMP on 127\.0\.0\.1:(\d+)")
+_RTMPS = re.compile(r"RTMPS on 127\.0\.0\.1:(\d+)")
 
 
 class Node(ServerProcess):
@@ -43,9 +47,12 @@ class Node(ServerProcess):
     @property
     def rtmp_port(self) -> int:
         """The port for encoders."""
-        found = _RTMP.search(self.output)
-        assert found is not None, self.output
-        return int(found[1])
+        return self._port_in_output(_RTMP)
+
+    @property
+    def rtmps_port(self) -> int:
+        """The port for encoders that use TLS."""
+        return self._port_in_output(_RTMPS)
 
     @property
     def key(self) -> AccessKey:
@@ -59,6 +66,19 @@ class Node(ServerProcess):
     def owns_account(self) -> bool:
         """Return whether this node has taken an account."""
         return "account acquired" in self.output
+
+    def _port_in_output(self, pattern: re.Pattern[str]) -> int:
+        found = pattern.search(self.output)
+        assert found is not None, self.output
+        return int(found[1])
+
+
+def signed_headers(key: AccessKey, method: str, url: str) -> dict[str, str]:
+    """Return the header fields of a signed request to the watch API."""
+    request = AWSRequest(method, url)
+    credentials = Credentials(key.access_key_id, key.secret_access_key)
+    SigV4Auth(credentials, "stagebook", "us-west-2").add_auth(request)
+    return dict(request.headers.items())
 
 
 class TwoNodes(msgspec.Struct):

@@ -9,14 +9,11 @@ from typing import Any
 import httpx
 import pytest
 import websockets
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from tests.clients.encoder import Encoder
 from tests.clients.publisher import Publisher
-from tests.e2e.cluster.nodes import Node, TwoNodes, two_nodes
+from tests.e2e.cluster.nodes import TwoNodes, signed_headers, two_nodes
 from tests.e2e.ingest.commands import PUBLISH, VARIABLES
 from tests.postgres_server import database
 
@@ -31,15 +28,6 @@ def nodes(tmp_path_factory: pytest.TempPathFactory, postgres_server_url: str) ->
         logs = running.asked.output + running.owner.output
         assert "level=error" not in logs, logs
         assert "Traceback" not in logs, logs
-
-
-def signed_headers(node: Node, method: str, url: str) -> dict[str, str]:
-    """Return the header fields of a signed request to the watch API."""
-    request = AWSRequest(method, url)
-    SigV4Auth(Credentials(node.key.access_key_id, node.key.secret_access_key), "stagebook", "us-west-2").add_auth(
-        request
-    )
-    return dict(request.headers.items())
 
 
 def change_body(request: Any, **_event: object) -> None:  # noqa: ANN401 - botocore's request
@@ -71,7 +59,7 @@ def new_token(nodes: TwoNodes, **arguments: Any) -> tuple[str, dict[str, str]]: 
 async def test_a_publisher_and_a_websocket_and_the_live_tail_reach_the_owner(nodes: TwoNodes) -> None:
     stage_arn, token = await asyncio.to_thread(new_token, nodes)
     url = f"{nodes.asked.url}/watch/v1/events/stream"
-    headers = signed_headers(nodes.asked, "GET", url)
+    headers = signed_headers(nodes.asked.key, "GET", url)
     publisher = Publisher(token["token"], whip_url=f"{nodes.asked.url}/whip")
     socket_url = f"ws://127.0.0.1:{nodes.asked.port}/events/{stage_arn.rpartition('/')[2]}"
     names = []
@@ -137,7 +125,7 @@ async def test_an_encoder_reaches_the_owner(nodes: TwoNodes) -> None:
 def test_the_owner_is_killed_and_the_account_is_served_by_the_other_node(nodes: TwoNodes) -> None:
     """The last test of the module: the other node owns the account from here on."""
     url = f"{nodes.asked.url}/watch/v1/events/stream"
-    headers = signed_headers(nodes.asked, "GET", url)
+    headers = signed_headers(nodes.asked.key, "GET", url)
     with httpx.Client(timeout=30) as client, client.stream("GET", url, headers=headers) as tail:
         assert tail.status_code == 200
         nodes.owner.kill()
