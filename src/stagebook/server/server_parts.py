@@ -132,7 +132,7 @@ class ServerParts:
             else:
                 self._open_file(parts)
             if self.traces is not None:
-                self.book.observe_commits(self.traces.commits)
+                self.book.observe_commits(self.traces.commits(system="sqlite" if self.node is None else "postgresql"))
             if self.controlled is not None:
                 # An earlier run may have moved its clock.
                 self.controlled.clock.start_at(self.book.last_time_ms())

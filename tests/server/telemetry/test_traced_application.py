@@ -138,7 +138,7 @@ async def test_health_and_metrics_have_no_spans() -> None:
 
 async def test_a_commit_belongs_to_the_first_request_and_is_linked_to_the_others() -> None:
     traced = Traced(responding())
-    commits = CommitSpans(traced.tracer, clock_ns=lambda: 5_000_000_000)
+    commits = CommitSpans(traced.tracer, system="sqlite", clock_ns=lambda: 5_000_000_000)
     submitters = [commits.submitter()]
     for name in ("one", "two"):
         with traced.tracer.start_as_current_span(name):
@@ -152,6 +152,6 @@ async def test_a_commit_belongs_to_the_first_request_and_is_linked_to_the_others
 
 async def test_a_commit_of_no_request_begins_a_trace() -> None:
     traced = Traced(responding())
-    commits = CommitSpans(traced.tracer)
+    commits = CommitSpans(traced.tracer, system="postgresql")
     commits.committed([commits.submitter()], transactions=1, seconds=0.1)
     assert (traced.spans[0].parent, traced.spans[0].links) == (None, ())

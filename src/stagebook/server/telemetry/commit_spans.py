@@ -12,10 +12,14 @@ from opentelemetry import context, trace
 
 
 class CommitSpans:
-    """Implements `CommitObserver`. `clock_ns` returns nanoseconds since 1970."""
+    """Implements `CommitObserver`. `clock_ns` returns nanoseconds since 1970.
 
-    def __init__(self, tracer: trace.Tracer, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
+    `system` names the database as OpenTelemetry's attribute `db.system.name` does.
+    """
+
+    def __init__(self, tracer: trace.Tracer, *, system: str, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._tracer = tracer
+        self._system = system
         self._clock_ns = clock_ns
 
     def submitter(self) -> trace.SpanContext:
@@ -36,7 +40,7 @@ class CommitSpans:
             context=trace.set_span_in_context(first, context.Context()),
             kind=trace.SpanKind.CLIENT,
             attributes={
-                "db.system.name": "sqlite",
+                "db.system.name": self._system,
                 "db.operation.name": "COMMIT",
                 "stagebook.transactions": transactions,
             },

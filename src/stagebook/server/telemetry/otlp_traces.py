@@ -36,7 +36,10 @@ class OtlpTraces:
         self._provider = TracerProvider(resource=_resource(version), shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=url)))
         self._tracer = self._provider.get_tracer("stagebook", version)
-        self.commits = CommitSpans(self._tracer)
+
+    def commits(self, *, system: str) -> CommitSpans:
+        """As Traces.commits."""
+        return CommitSpans(self._tracer, system=system)
 
     def traced(self, application: Application, *, route_of: Callable[[Scope], str]) -> Application:
         """As Traces.traced."""

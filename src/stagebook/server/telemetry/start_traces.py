@@ -26,8 +26,8 @@ _log = structlog.get_logger(__name__)
 class Traces(Protocol):
     """The traces of a running server."""
 
-    commits: CommitObserver
-    """Makes a span of each commit of the book."""
+    def commits(self, *, system: str) -> CommitObserver:
+        """Return what makes a span of each commit of the book, in a database of this system: sqlite or postgresql."""
 
     def traced(self, application: Application, *, route_of: Callable[[Scope], str]) -> Application:
         """Return an application that makes a span of each request to `application`.
