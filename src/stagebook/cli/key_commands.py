@@ -1,18 +1,23 @@
 """`stagebook keys create`, `list` and `revoke`: the bearer keys of the watch API.
 
-They work on the data folder. A running server notices a change within a second.
+They work on the data folder, or on the database of the settings, whose keys all nodes share. Running servers notice a
+change within a second.
 """
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from stagebook.api.routes.api_route import Role
 from stagebook.api.watch.access.bearer_key import MAXIMUM_NAME_LENGTH, BearerKey, digest_of, id_of, new_key_text
+from stagebook.book.store import BookFailedError, BookRefusedError
+from stagebook.cli.books.shared_places import shared_database, shared_secrets
 from stagebook.cli.exit_codes import EXIT_OK, CommandFailedError
 from stagebook.cli.setting_flags import Commands, add_flag, read_settings
 from stagebook.cli.terminal.terminal_text import print_columns
@@ -57,7 +62,6 @@ def add_commands(commands: Commands) -> None:
 
 def _create(arguments: argparse.Namespace) -> int:
     settings = read_settings(arguments)
-    file = _key_file(settings)
     text = new_key_text(SystemRandomness())
     key_id = id_of(text)
     assert key_id is not None, "a new key has the form of a key"  # noqa: S101 - for mypy
@@ -65,18 +69,20 @@ def _create(arguments: argparse.Namespace) -> int:
         key_id=key_id,
         digest=digest_of(text),
         role=Role(arguments.role),
-        account_id=arguments.account or DataFolder(file.folder).account_id() or settings.account_id,
+        account_id=arguments.account or _own_account(settings),
         name=arguments.name,
         created_ms=SystemClock().now_ms(),
         expires_ms=arguments.expires,
     )
-    file.add(key)
+    with _open_keys(settings) as keys:
+        keys.add(key)
     print(text)
     return EXIT_OK
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    keys = _key_file(read_settings(arguments)).read()
+    with _open_keys(read_settings(arguments)) as stored:
+        keys = stored.read()
     if arguments.output == "json":
         for key in keys:
             print(msgspec.json.encode(_document(key)).decode())
@@ -108,10 +114,50 @@ def _print_table(keys: Sequence[BearerKey]) -> None:
 
 def _revoke(arguments: argparse.Namespace) -> int:
     key_id = id_of(arguments.key_id) or arguments.key_id
-    if not _key_file(read_settings(arguments)).remove(key_id):
+    with _open_keys(read_settings(arguments)) as stored:
+        is_removed = stored.remove(key_id)
+    if not is_removed:
         raise CommandFailedError("there is no such key: `stagebook keys list` shows the ids")
     print(f"{key_id} is revoked")
     return EXIT_OK
+
+
+class _StoredKeys(Protocol):
+    def read(self) -> tuple[BearerKey, ...]:
+        """Return all keys."""
+
+    def add(self, key: BearerKey) -> None:
+        """Add a key."""
+
+    def remove(self, key_id: str) -> bool:
+        """Remove a key; return whether there was one."""
+
+
+@contextmanager
+def _open_keys(settings: Settings) -> Iterator[_StoredKeys]:
+    """The keys of the settings: those of the database, or of the data folder."""
+    source = shared_database(settings)
+    if source is None:
+        yield _key_file(settings)
+        return
+    from stagebook.data_folder.bearer_key_table import BearerKeyTable  # an optional extra
+
+    try:
+        with BearerKeyTable(source.url) as table:
+            yield table
+    except (BookRefusedError, BookFailedError) as error:
+        raise CommandFailedError(str(error)) from error
+
+
+def _own_account(settings: Settings) -> str:
+    """Return the account of the access key of the server, or that of the settings before its first start."""
+    source, folder = shared_database(settings), DataFolder(Path(settings.data))
+    if source is None:
+        return DataFolder(_key_file(settings).folder).account_id() or settings.account_id
+    try:
+        return shared_secrets(source, folder)[0]
+    except (BookRefusedError, BookFailedError) as error:
+        raise CommandFailedError(str(error)) from error
 
 
 def _key_file(settings: Settings) -> BearerKeyFile:

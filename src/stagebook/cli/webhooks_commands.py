@@ -1,7 +1,7 @@
 """`stagebook webhooks ...`: webhook destinations, what was delivered to them, and replays.
 
-The commands work on the data folder, whether a server is running on it or not. A running server notices a change within
-a second.
+The commands work on the data folder, or on the database of the settings, whether a server is running on it or not. A
+running server notices a change within a second.
 """
 
 import argparse
@@ -19,17 +19,19 @@ from stagebook.api.watch.webhooks.webhook_documents import (
     delivery_document,
     webhook_document,
 )
+from stagebook.book.store import BookFailedError, BookRefusedError
+from stagebook.cli.books.shared_places import shared_database, shared_secrets
 from stagebook.cli.exit_codes import EXIT_FAILED, EXIT_OK, CommandFailedError
 from stagebook.cli.setting_flags import Commands, add_flag, read_settings
 from stagebook.cli.terminal.terminal_text import print_columns, printable
 from stagebook.config.settings import SETTINGS, Settings
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.history.event_query import EVENT_LOG_NAMES
+from stagebook.server.system_clock import SystemRandomness
 from stagebook.server.webhook_wiring import webhook_service
 from stagebook.stage.errors import StagebookError
 from stagebook.webhooks.delivery.delivery_schedule import DeliveryState
 from stagebook.webhooks.destination import DeliveryFormat, DestinationKind
-from stagebook.webhooks.webhook_file import WebhookFileError
 from stagebook.webhooks.webhook_service import (
     KEPT_SECRET_SECONDS,
     MAXIMUM_KEPT_SECRET_SECONDS,
@@ -38,6 +40,7 @@ from stagebook.webhooks.webhook_service import (
     ReplayRequest,
     WebhookService,
 )
+from stagebook.webhooks.webhook_tables import WebhookStorageError
 
 MAXIMUM_LIMIT = 10_000
 TEST_SECONDS = 20.0
@@ -123,12 +126,24 @@ def _add_options(parser: _Parser) -> None:
 
 def _run(arguments: argparse.Namespace, run: Callable[[_Context], int]) -> int:
     settings = read_settings(arguments)
-    folder = _folder(settings)
-    account_id = arguments.account or folder.account_id() or settings.account_id
     try:
-        return run(_Context(arguments=arguments, service=webhook_service(folder), account_id=account_id))
-    except (StagebookError, WebhookFileError) as error:
+        service, account_id = _service(settings)
+        return run(_Context(arguments=arguments, service=service, account_id=arguments.account or account_id))
+    except (StagebookError, WebhookStorageError, BookRefusedError, BookFailedError) as error:
         raise CommandFailedError(str(error)) from error
+
+
+def _service(settings: Settings) -> tuple[WebhookService, str]:
+    """Return the operations on the webhooks of the settings, and the account of the server's access key."""
+    source = shared_database(settings)
+    if source is not None:
+        folder = DataFolder(Path(settings.data).absolute())
+        account_id, secret = shared_secrets(source, folder)
+        return webhook_service(folder, source, secret=secret), account_id
+    folder = _folder(settings)
+    secret = folder.webhook_secret(randomness=SystemRandomness())
+    service = webhook_service(folder, folder.book_path, secret=secret)
+    return service, folder.account_id() or settings.account_id
 
 
 def _folder(settings: Settings) -> DataFolder:

@@ -45,7 +45,7 @@ from stagebook.server.startup_banner import settings_warnings, startup_banner
 from stagebook.server.watch_wiring import WatchAccessParts
 from stagebook.server.wiring import http_limits
 from stagebook.storage.stores import open_store
-from stagebook.webhooks.webhook_file import WebhookFileError
+from stagebook.webhooks.webhook_tables import WebhookStorageError
 
 if TYPE_CHECKING:
     from stagebook.cluster.cluster_node import ClusterNode
@@ -104,7 +104,7 @@ def serve(settings: Settings, *, is_testing: bool = False, watched: "WatchedLive
         BookRefusedError,
         BookFailedError,
         WorkerStartError,
-        WebhookFileError,
+        WebhookStorageError,
     ) as error:
         raise StartError(str(error)) from error
 

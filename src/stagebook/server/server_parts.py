@@ -274,9 +274,16 @@ class ServerParts:
 
     def _start_webhooks(self, parts: AsyncExitStack) -> None:
         """Deliver events from now on, also those of recovery. Raises ConfigError for a destination of the settings."""
-        self.webhooks = webhook_service(self.folder, event_clock=self.clock)
+        secret = self.folder.webhook_secret(randomness=SystemRandomness())
+        self.webhooks = webhook_service(self.folder, self.source, secret=secret, event_clock=self.clock)
         use_webhook_settings(self.settings, self.webhooks, account_id=self.secrets.access_key.account_id)
-        self.delivery = build_webhook_delivery(self.settings, self.folder)
+        self.delivery = build_webhook_delivery(
+            self.settings,
+            self.folder,
+            self.source,
+            secret=secret,
+            run_id=None if self.node is None else self.node.book.run_id,
+        )
         self.delivery.start()
         parts.push_async_callback(self.delivery.stop)
         self.book.on_durable(self.delivery.note_durable)

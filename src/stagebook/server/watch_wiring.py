@@ -41,9 +41,7 @@ class WatchAccessParts:
 
     def __init__(self, parts: ServerParts) -> None:
         settings, clock = parts.settings, parts.clock
-        file = BearerKeyFile(parts.folder.path)
-        file.read()  # a damaged file stops the start
-        keys = self.keys = BearerKeys(stamp=file.stamp, read=file.read, now_ms=clock.now_ms, monotonic=time.monotonic)
+        keys = self.keys = _bearer_keys(parts)
         self.sessions = ConsoleSessions(keys=keys, randomness=SystemRandomness(), monotonic=time.monotonic)
         self.cookie = SessionCookie(parts.public_url)
         self.guard = BrowserGuard(
@@ -69,6 +67,22 @@ class WatchAccessParts:
             monotonic=time.monotonic,
             open_account_id=parts.secrets.access_key.account_id if settings.auth == "off" else None,
         )
+
+
+def _bearer_keys(parts: ServerParts) -> BearerKeys:
+    if parts.node is not None:
+        shared = parts.node.bearer_keys
+        # Asking it costs nothing: it reads the database beside the event loop.
+        return BearerKeys(
+            stamp=shared.stamp,
+            read=shared.read,
+            now_ms=parts.clock.now_ms,
+            monotonic=time.monotonic,
+            refresh_seconds=0.0,
+        )
+    file = BearerKeyFile(parts.folder.path)
+    file.read()  # a damaged file stops the start
+    return BearerKeys(stamp=file.stamp, read=file.read, now_ms=parts.clock.now_ms, monotonic=time.monotonic)
 
 
 def watch_routes(parts: ServerParts, calls: OperationCalls, access: WatchAccessParts) -> Iterator[ApiRoute]:

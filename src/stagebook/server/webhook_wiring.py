@@ -2,6 +2,7 @@
 
 import msgspec
 
+from stagebook.book.book_source import BookSource
 from stagebook.config.rules import ConfigError
 from stagebook.config.settings import Settings
 from stagebook.data_folder.secrets import DataFolder
@@ -13,15 +14,17 @@ from stagebook.webhooks.delivery.delivery_process import WebhookDelivery
 from stagebook.webhooks.webhook_service import NewDestination, WebhookService
 
 
-def webhook_service(folder: DataFolder, *, event_clock: Clock | None = None) -> WebhookService:
-    """Return the operations on the webhooks of a data folder. Raises DataFolderError.
+def webhook_service(
+    folder: DataFolder, source: BookSource, *, secret: bytes, event_clock: Clock | None = None
+) -> WebhookService:
+    """Return the operations on the webhooks of a book.
 
-    `event_clock` is the clock of new events, by default that of the machine.
+    `secret` seals the secrets of destinations. `event_clock` is the clock of new events, by default the machine's.
     """
     return WebhookService(
-        source=folder.book_path,
+        source=source,
         file_path=folder.webhook_path,
-        secret=folder.webhook_secret(randomness=SystemRandomness()),
+        secret=secret,
         randomness=SystemRandomness(),
         now_ms=SystemClock().now_ms,
         event_now_ms=None if event_clock is None else event_clock.now_ms,
@@ -49,12 +52,15 @@ def _camel(name: str) -> str:
     return first + "".join(word.capitalize() for word in others)
 
 
-def build_webhook_delivery(settings: Settings, folder: DataFolder) -> WebhookDelivery:
-    """Return the delivery process, not started yet."""
+def build_webhook_delivery(
+    settings: Settings, folder: DataFolder, source: BookSource, *, secret: bytes, run_id: int | None
+) -> WebhookDelivery:
+    """Return the delivery process, not started yet. `run_id` is the run of the node, for a book in a database."""
     return WebhookDelivery(
-        source=folder.book_path,
+        source=source,
         file_path=folder.webhook_path,
-        secret=folder.webhook_secret(randomness=SystemRandomness()),
+        secret=secret,
+        run_id=run_id,
         settings=DeliverySettings(
             timeout_seconds=settings.webhook_timeout_seconds,
             max_age_ms=settings.webhook_max_age_seconds * 1_000,

@@ -1,5 +1,7 @@
 """The file of webhooks, `webhooks.sqlite3` in the data folder: its tables, and who writes which of them.
 
+A book in PostgreSQL has the same tables beside it (`webhook_database`).
+
     destination      the API, the command line, the start of the server; the delivery process disables one that is gone
     run              the same; the delivery process moves its position and removes a replay that is complete
     test_request     the API and the command line; the delivery process removes those that it has carried out
@@ -14,13 +16,15 @@ commit: the worst that a failure of the machine can undo is that it repeats deli
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
+
+from stagebook.webhooks.webhook_tables import WebhooksBusyError, WebhookStorageError
 
 APPLICATION_ID: Final = 0x53425768
 """`SBWh` in ASCII."""
@@ -128,14 +132,64 @@ class DeliveryOrigin(StrEnum):
     TEST = "test"
 
 
-class WebhookFileError(Exception):
-    """The file of webhooks cannot be used. The message names it and says why."""
+class WebhookFile:
+    """Implements `WebhookTables`."""
+
+    def __init__(self, path: Path, *, is_synced: bool = True) -> None:
+        """Open the file, and create it if it is missing. Raises WebhookStorageError."""
+        self._connection = open_webhook_file(path, is_synced=is_synced)
+
+    @property
+    def place(self) -> str:
+        """See `WebhookTables`."""
+        return self._connection.filename
+
+    def rows(self, statement: str, parameters: Mapping[str, Any] | Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """See `WebhookTables`."""
+        with self._failures():
+            found: list[tuple[Any, ...]] = self._connection.execute(statement, parameters).fetchall()
+            return found
+
+    def many(self, statement: str, parameters: Sequence[Mapping[str, Any] | Sequence[Any]]) -> None:
+        """See `WebhookTables`."""
+        with self._failures():
+            self._connection.executemany(statement, parameters)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """See `WebhookTables`."""
+        with self._failures(), transaction(self._connection):
+            yield
+
+    def version(self) -> object:
+        """See `WebhookTables`. Each writing connection changes it (PRAGMA data_version)."""
+        with self._failures():
+            return self._connection.pragma("data_version")
+
+    def owned_accounts(self) -> None:
+        """See `WebhookTables`: the server of the data folder has all accounts."""
+
+    def may_write(self) -> bool:
+        """See `WebhookTables`."""
+        return True
+
+    def close(self) -> None:
+        """See `WebhookTables`."""
+        self._connection.close()
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except apsw.Error as error:
+            kind = WebhooksBusyError if isinstance(error, apsw.BusyError) else WebhookStorageError
+            raise kind(f"{self._connection.filename} cannot be used: {error}") from error
 
 
 def open_webhook_file(path: Path, *, is_synced: bool = True) -> apsw.Connection:
     """Open the file, and create it with mode 0600 if it is missing. With `is_synced`, each commit is synced to disk.
 
-    Raises WebhookFileError.
+    Raises WebhookStorageError.
     """
     try:
         with _locked(path.parent):
@@ -148,7 +202,7 @@ def open_webhook_file(path: Path, *, is_synced: bool = True) -> apsw.Connection:
                 connection.close()
                 raise
     except (apsw.Error, OSError) as error:
-        raise WebhookFileError(f"{path} cannot be used: {error}") from error
+        raise WebhookStorageError(f"{path} cannot be used: {error}") from error
     return connection
 
 
@@ -173,9 +227,9 @@ def _prepare(connection: apsw.Connection, path: Path, *, is_synced: bool) -> Non
     if (found, version) != (APPLICATION_ID, _VERSION):
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()[0]
         if found not in (0, APPLICATION_ID) or (tables and not found):
-            raise WebhookFileError(f"{path} is a database of another program: move it away")
+            raise WebhookStorageError(f"{path} is a database of another program: move it away")
         if found:
-            raise WebhookFileError(f"{path} is of version {version}: install the Stagebook that has written it")
+            raise WebhookStorageError(f"{path} is of version {version}: install the Stagebook that has written it")
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
         connection.execute(_TABLES).fetchall()
     connection.execute(f"PRAGMA synchronous = {'FULL' if is_synced else 'NORMAL'}").fetchall()

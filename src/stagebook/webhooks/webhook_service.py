@@ -1,6 +1,6 @@
 """What an operator can do with webhooks. The API and the command line call it, so both have the same rules and bounds.
 
-Each method opens the file, does one thing, and closes it; none may be called on the event loop of the server.
+Each method opens the tables, does one thing, and closes them; none may be called on the event loop of the server.
 """
 
 import base64
@@ -12,10 +12,9 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from stagebook.book.book_source import BookSource, open_tables
+from stagebook.book.book_source import BookSource
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
 from stagebook.book.event_id import sequence_of_event
-from stagebook.book.tables.table_event_log import TableEventLog
 from stagebook.stage.clock import Randomness
 from stagebook.stage.errors import ConflictError, InvalidInputError, ServiceQuotaExceededError
 from stagebook.stage.timestamps import epoch_ms
@@ -28,6 +27,8 @@ from stagebook.webhooks.destination import (
     DestinationName,
     secret_key,
 )
+from stagebook.webhooks.event_source import book_position
+from stagebook.webhooks.webhook_place import webhook_place
 from stagebook.webhooks.webhook_store import WebhookSeal, WebhookStore
 
 MAXIMUM_DESTINATIONS: Final = 50
@@ -82,7 +83,7 @@ class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class WebhookService:
-    """The operations on webhooks of one data folder."""
+    """The operations on the webhooks of one book."""
 
     def __init__(
         self,
@@ -96,15 +97,15 @@ class WebhookService:
     ) -> None:
         """`event_now_ms` is the time of new events, by default `now_ms`. A testing server moves it."""
         self._source = source
-        self._file_path = file_path
+        self._place = webhook_place(source, file_path=file_path)
         self._seal = WebhookSeal(secret)
         self._randomness = randomness
         self._now_ms = now_ms
         self._event_now_ms = event_now_ms or now_ms
 
     def open_store(self) -> WebhookStore:
-        """Open the file, for reads. The caller closes it."""
-        return WebhookStore.open(self._file_path, seal=self._seal)
+        """Open the tables, for reads. The caller closes them."""
+        return WebhookStore.open(self._place, seal=self._seal)
 
     def create(self, account_id: str, new: NewDestination) -> Destination:
         """Make a destination and return it with its secret, which is not shown again.
@@ -112,7 +113,7 @@ class WebhookService:
         Raises InvalidInputError, and ServiceQuotaExceededError above MAXIMUM_DESTINATIONS.
         """
         destination = self._destination(f"wh_{_letters(self._randomness)}", account_id, new)
-        position = self._position_before(new.start_at)
+        position = self._position_before(new.start_at, account_id)
         with self.open_store() as store:
             if len(store.list_destinations(account_id)) >= MAXIMUM_DESTINATIONS:
                 raise ServiceQuotaExceededError(quota="webhooks of the account", maximum=MAXIMUM_DESTINATIONS)
@@ -133,13 +134,14 @@ class WebhookService:
             for new in configured
             for each in [self._destination(f"{SETTINGS_PREFIX}{new.name}", account_id, new, is_managed=True)]
         }
-        with self.open_store() as store:
+        # One transaction: several nodes may start at once.
+        with self.open_store() as store, store.transaction():
             existing = {each.destination_id: each for each in store.list_destinations() if each.is_managed}
             for destination_id in existing.keys() - wanted.keys():
                 store.remove(destination_id)
             for destination_id, (each, new) in wanted.items():
                 if (old := existing.get(destination_id)) is None:
-                    store.add(each, position=self._position_before(new.start_at))
+                    store.add(each, position=self._position_before(new.start_at, account_id))
                     continue
                 # A generated secret, and what the receiver or an operator has disabled, stay.
                 kept: dict[str, Any] = {
@@ -182,7 +184,7 @@ class WebhookService:
 
     def enable(self, account_id: str, destination_id: str, *, start_at: str | None = None) -> Destination:
         """Enable a destination. It continues where it was, or at `start_at`."""
-        position = None if start_at is None else self._position_before(start_at)
+        position = None if start_at is None else self._position_before(start_at, account_id)
         with self.open_store() as store:
             old = store.get_destination(account_id, destination_id)
             changed = self._changed(old, disabled_reason=None)
@@ -213,8 +215,8 @@ class WebhookService:
                 return store.add_dead_letter_replay(destination_id, session_id=request.session, now_ms=now_ms)
             store.add_replay(
                 destination_id,
-                position=self._position_before(request.start_at),
-                end_sequence=self._last_sequence(),
+                position=self._position_before(request.start_at, account_id),
+                end_sequence=self._last_sequence(account_id),
                 session_id=request.session,
                 now_ms=now_ms,
             )
@@ -269,10 +271,10 @@ class WebhookService:
     def _new_secret(self) -> str:
         return SECRET_PREFIX + base64.b64encode(self._randomness.token_bytes(SECRET_SIZE_BYTES)).decode("ascii")
 
-    def _position_before(self, start_at: str) -> int:
+    def _position_before(self, start_at: str, account_id: str) -> int:
         """Return the position before the event that `start_at` names: `now`, an event id, or a time."""
         if start_at == START_NOW:
-            return self._last_sequence()
+            return self._last_sequence(account_id)
         try:
             return sequence_of_event(start_at) - 1
         except ValueError:
@@ -288,14 +290,8 @@ class WebhookService:
             ) from None
         return max(min(time_ms, self._event_now_ms() + 1) << SEQUENCE_TIME_SHIFT, 1) - 1
 
-    def _last_sequence(self) -> int:
-        if isinstance(self._source, Path) and not self._source.exists():
-            return 0
-        log = TableEventLog(open_tables(self._source))
-        try:
-            return log.last_sequence()
-        finally:
-            log.close()
+    def _last_sequence(self, account_id: str) -> int:
+        return book_position(self._source, account_id)
 
 
 def _letters(randomness: Randomness) -> str:

@@ -1,4 +1,4 @@
-"""The file of webhooks as the API, the command line and the settings use it: destinations, replays, what was delivered.
+"""The tables of webhooks as the API, the command line and the settings use them: destinations, replays, deliveries.
 
 Secrets are stored sealed: encrypted with AES-256-SIV (RFC 5297) under a secret of the data folder that is not in this
 file, and bound to their destination. A copy of the file alone does not let anybody sign messages.
@@ -7,10 +7,8 @@ file, and bound to their destination. A copy of the file alone does not let anyb
 import base64
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Self
 
-import apsw
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
@@ -18,7 +16,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from stagebook.stage.errors import ConflictError, ResourceNotFoundError
 from stagebook.webhooks.delivery_records import Backlog, DeadLetter, DeliveryRecord
 from stagebook.webhooks.destination import Destination
-from stagebook.webhooks.webhook_file import RunKind, WebhookFileError, open_webhook_file, transaction
+from stagebook.webhooks.webhook_file import RunKind
+from stagebook.webhooks.webhook_place import WebhookPlace, open_for_operators
+from stagebook.webhooks.webhook_tables import WebhookStorageError, WebhookTables
 
 _DELIVERIES = """
 SELECT delivery_key, event_id, name, session_id, origin, state, attempts, status, error, first_ms, last_ms, next_ms
@@ -59,15 +59,16 @@ class WebhookSeal:
 
 
 class WebhookStore:
-    """One connection to the file. Only one thread may use it. Methods raise WebhookFileError."""
+    """One connection to the tables. Only one thread may use it. Methods raise WebhookStorageError."""
 
     @classmethod
-    def open(cls, path: Path, *, seal: WebhookSeal) -> Self:
-        """Open the file at `path`; create it if it is missing. Raises WebhookFileError."""
-        return cls(open_webhook_file(path), seal=seal)
+    def open(cls, place: WebhookPlace, *, seal: WebhookSeal) -> Self:
+        """Open the tables; create a file that is missing. Raises WebhookStorageError."""
+        return cls(open_for_operators(place), seal=seal)
 
-    def __init__(self, connection: apsw.Connection, *, seal: WebhookSeal) -> None:
-        self._connection = connection
+    def __init__(self, tables: WebhookTables, *, seal: WebhookSeal) -> None:
+        self._tables = tables
+        self._is_writing = False
         self._seal = seal
 
     def __enter__(self) -> Self:
@@ -78,11 +79,28 @@ class WebhookStore:
 
     def close(self) -> None:
         """Close the connection. Idempotent."""
-        self._connection.close()
+        self._tables.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Let the changes within the context be one, and let other operators wait. Methods within it join it."""
+        if self._is_writing:
+            yield
+            return
+        with self._tables.transaction():
+            self._is_writing = True
+            try:
+                yield
+            finally:
+                self._is_writing = False
+
+    def has_destinations(self) -> bool:
+        """Return whether any account has a destination."""
+        return bool(self._rows("SELECT 1 FROM destination LIMIT 1"))
 
     def list_destinations(self, account_id: str | None = None) -> list[Destination]:
         """Return the destinations of an account, or of all, oldest first."""
-        return read_destinations(self._connection, self._seal, account_id=account_id)
+        return read_destinations(self._tables, self._seal, account_id=account_id)
 
     def get_destination(self, account_id: str, destination_id: str) -> Destination:
         """Return a destination. Raises ResourceNotFoundError."""
@@ -93,7 +111,7 @@ class WebhookStore:
 
     def add(self, destination: Destination, *, position: int) -> None:
         """Add a destination that gets the events after `position`. Raises ConflictError if its id is in use."""
-        with self._transaction():
+        with self.transaction():
             if self._rows("SELECT 1 FROM destination WHERE destination_id = :id", id=destination.destination_id):
                 raise ConflictError(f"webhook {destination.destination_id} exists already")
             self._put(destination)
@@ -104,7 +122,7 @@ class WebhookStore:
 
         With `position`, it continues there and not where it was.
         """
-        with self._transaction():
+        with self.transaction():
             self._put(destination)
             if since_ms is not None:
                 self._rows(
@@ -121,7 +139,7 @@ class WebhookStore:
 
     def remove(self, destination_id: str) -> None:
         """Remove a destination with everything that was kept about it."""
-        with self._transaction():
+        with self.transaction():
             self._rows(
                 "DELETE FROM lagging_session WHERE run_key IN (SELECT run_key FROM run WHERE destination_id = :id)",
                 id=destination_id,
@@ -133,7 +151,7 @@ class WebhookStore:
         self, destination_id: str, *, position: int, end_sequence: int, session_id: str | None, now_ms: int
     ) -> None:
         """Deliver the events after `position` up to `end_sequence` again. Raises ConflictError."""
-        with self._transaction():
+        with self.transaction():
             self._require_room(destination_id)
             self._add_run(
                 destination_id,
@@ -146,7 +164,7 @@ class WebhookStore:
 
     def add_dead_letter_replay(self, destination_id: str, *, session_id: str | None, now_ms: int) -> int:
         """Deliver the dead letters again; return their number. One that is delivered is no dead letter any more."""
-        with self._transaction():
+        with self.transaction():
             count, first, last = self._rows(
                 "SELECT count(*), min(sequence), max(sequence) FROM dead_letter WHERE destination_id = :id"
                 " AND session_id = coalesce(:session, session_id)",
@@ -167,7 +185,7 @@ class WebhookStore:
 
     def add_test(self, destination_id: str, *, event_id: str, now_ms: int) -> None:
         """Ask for the delivery of a test event. Raises ConflictError while MAXIMUM_WAITING_TESTS wait."""
-        with self._transaction():
+        with self.transaction():
             rows = self._rows("SELECT count(*) FROM test_request WHERE destination_id = :id", id=destination_id)
             if rows[0][0] >= MAXIMUM_WAITING_TESTS:
                 raise ConflictError(f"{MAXIMUM_WAITING_TESTS} test events wait for webhook {destination_id} already")
@@ -240,37 +258,21 @@ class WebhookStore:
             since=since_ms,
         )
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        try:
-            with transaction(self._connection):
-                yield
-        except apsw.Error as error:
-            raise self._unusable(error) from error
-
-    def _rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - SQLite's values
-        try:
-            return self._connection.execute(statement, parameters).fetchall()
-        except apsw.Error as error:
-            raise self._unusable(error) from error
-
-    def _unusable(self, error: apsw.Error) -> WebhookFileError:
-        return WebhookFileError(f"{self._connection.filename} cannot be used: {error}")
+    def _rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - stored values
+        return self._tables.rows(statement, parameters)
 
 
-def read_destinations(
-    connection: apsw.Connection, seal: WebhookSeal, *, account_id: str | None = None
-) -> list[Destination]:
-    """Return the destinations with their secrets opened. Raises WebhookFileError."""
+def read_destinations(tables: WebhookTables, seal: WebhookSeal, *, account_id: str | None = None) -> list[Destination]:
+    """Return the destinations with their secrets opened. Raises WebhookStorageError."""
     try:
-        rows = connection.execute(
+        rows = tables.rows(
             "SELECT document FROM destination WHERE account_id = coalesce(?, account_id)"
             " ORDER BY created_ms, destination_id",
             (account_id,),
-        ).fetchall()
+        )
         return [_opened(msgspec.json.decode(str(row[0]), type=Destination), seal) for row in rows]
-    except (apsw.Error, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise WebhookFileError(f"{connection.filename} cannot be used: {error}") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise WebhookStorageError(f"{tables.place} cannot be used: {error}") from error
 
 
 def _opened(stored: Destination, seal: WebhookSeal) -> Destination:

@@ -12,7 +12,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from stagebook.data_folder.secrets import AccessKey, DataFolder
-from tests.serving import ServerProcess
+from tests.serving import ServerProcess, run_command
 
 CLUSTER_SECRET = "0123456789abcdef0123456789abcdef"
 PUBLIC_URL = "http://stages.example.com"
@@ -24,11 +24,11 @@ class Node(ServerProcess):
     """A node on the database at `database_url`. Entering waits until it is ready, leaving kills it if it runs."""
 
     def __init__(self, data: Path, *, database_url: str, name: str, **variables: str) -> None:
+        self._database = {"STAGEBOOK_BOOK": "postgres", "STAGEBOOK_DATABASE_URL": database_url}
         super().__init__(
             data,
             "--log-form=text",
-            STAGEBOOK_BOOK="postgres",
-            STAGEBOOK_DATABASE_URL=database_url,
+            **self._database,
             STAGEBOOK_NODE_NAME=name,
             STAGEBOOK_INTERNAL_LISTEN="127.0.0.1:0",
             STAGEBOOK_CLUSTER_SECRET=CLUSTER_SECRET,
@@ -62,6 +62,12 @@ class Node(ServerProcess):
     def client(self, **arguments: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
         """Return a boto3 client of this node, and not of the cluster's public URL."""
         return super().client(**({"endpoint_url": self.url} | arguments))
+
+    def command(self, *arguments: str) -> str:
+        """Run a `stagebook` command with the data folder and the database of this node; return its output."""
+        ended = run_command(*arguments, "--data", str(self.data), **self._database)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
 
     def owns_account(self) -> bool:
         """Return whether this node has taken an account."""

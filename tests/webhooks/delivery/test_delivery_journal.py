@@ -9,18 +9,25 @@ import apsw
 import msgspec
 import pytest
 
+from stagebook.book.book_source import DatabaseSource
+from stagebook.book.postgres.account_leases import take_account
+from stagebook.book.postgres.node_run import end_run, register_run
+from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.stage.errors import ConflictError
 from stagebook.webhooks import webhook_file
 from stagebook.webhooks.delivery import delivery_journal
 from stagebook.webhooks.delivery.delivery_journal import DeliveryJournal, JournalEntry
 from stagebook.webhooks.delivery.delivery_schedule import DeliveryState, Progress
 from stagebook.webhooks.delivery_records import Backlog
-from stagebook.webhooks.webhook_file import DeliveryOrigin, RunKind, WebhookFileError, open_webhook_file, transaction
+from stagebook.webhooks.webhook_file import DeliveryOrigin, RunKind, open_webhook_file, transaction
+from stagebook.webhooks.webhook_place import WebhookPlace
 from stagebook.webhooks.webhook_store import MAXIMUM_WAITING_TESTS, UNREADABLE_SECRET, WebhookSeal, WebhookStore
+from stagebook.webhooks.webhook_tables import WebhooksBusyError, WebhookStorageError
 from tests.history.logged import ACCOUNT
 from tests.webhooks.destinations import SECRET, destination
 
 SEAL = WebhookSeal(bytes(64))
+RUN_ID = 1
 
 
 @pytest.fixture
@@ -28,16 +35,30 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "webhooks.sqlite3"
 
 
+@pytest.fixture(params=["file", "database"])
+def place(request: pytest.FixtureRequest) -> WebhookPlace:
+    """Where the tables are. In a database, run 1 is the node that delivers, and owns the account."""
+    if request.param == "file":
+        path: Path = request.getfixturevalue("path")
+        return path
+    url = request.getfixturevalue("postgres_book_url")
+    node = PostgresConnection(url)
+    assert register_run(node, node="node-1", internal_url="", software_version="1") == RUN_ID
+    assert take_account(node, ACCOUNT, run_id=RUN_ID).is_taken
+    node.close()
+    return DatabaseSource(url=url)
+
+
 @pytest.fixture
-def store(path: Path) -> Iterator[WebhookStore]:
-    with WebhookStore.open(path, seal=SEAL) as store:
+def store(place: WebhookPlace) -> Iterator[WebhookStore]:
+    with WebhookStore.open(place, seal=SEAL) as store:
         store.add(destination(), position=7)
         yield store
 
 
 @pytest.fixture
-def journal(path: Path, store: WebhookStore) -> Iterator[DeliveryJournal]:  # noqa: ARG001 - it makes the destination
-    journal = DeliveryJournal(path, seal=SEAL)
+def journal(place: WebhookPlace, store: WebhookStore) -> Iterator[DeliveryJournal]:  # noqa: ARG001 - it adds one
+    journal = DeliveryJournal(place, seal=SEAL, run_id=RUN_ID)
     yield journal
     journal.close()
 
@@ -58,13 +79,13 @@ def entry(sequence: int, state: DeliveryState = DeliveryState.DELIVERED, *, run_
     )
 
 
-def test_progress_is_read_again_as_it_was_stored(path: Path, journal: DeliveryJournal) -> None:
+def test_progress_is_read_again_as_it_was_stored(place: WebhookPlace, journal: DeliveryJournal) -> None:
     ((run, progress),) = journal.runs()
     assert (run.kind, progress) == (RunKind.LIVE, Progress(position=7))
     newer = Progress(position=20, lagging={"st-1": 3, "st-2": 9})
     journal.note_progress(run.key, newer)
     journal.flush({})
-    again = DeliveryJournal(path, seal=SEAL)
+    again = DeliveryJournal(place, seal=SEAL, run_id=RUN_ID)
     assert again.runs()[0][1] == newer
     again.close()
 
@@ -150,7 +171,8 @@ def test_the_test_events_that_wait_are_bounded(store: WebhookStore, journal: Del
         store.add_test("wh_1", event_id=f"test_{number}", now_ms=1)
     with pytest.raises(ConflictError):
         store.add_test("wh_1", event_id="test_more", now_ms=1)
-    assert [each.event_id for each in journal.test_requests(limit=2)] == ["test_0", "test_1"]
+    assert [each.event_id for each in journal.test_requests(["wh_1"], limit=2)] == ["test_0", "test_1"]
+    assert journal.test_requests(["wh_2"], limit=2) == []
 
 
 def test_an_id_is_used_once(store: WebhookStore) -> None:
@@ -158,34 +180,60 @@ def test_an_id_is_used_once(store: WebhookStore) -> None:
         store.add(destination(), position=0)
 
 
-def test_a_secret_of_another_data_folder_disables_its_destination(path: Path, store: WebhookStore) -> None:
+def test_a_secret_of_another_data_folder_disables_its_destination(place: WebhookPlace, store: WebhookStore) -> None:
     (mine,) = store.list_destinations(ACCOUNT)
     assert mine.secrets == (SECRET,)
-    with WebhookStore.open(path, seal=WebhookSeal(bytes([1]) * 64)) as other:
+    with WebhookStore.open(place, seal=WebhookSeal(bytes([1]) * 64)) as other:
         (theirs,) = other.list_destinations(ACCOUNT)
     assert (theirs.secrets, theirs.disabled_reason) == ((), UNREADABLE_SECRET)
 
 
 def test_a_file_that_another_process_writes_for_too_long_is_an_error_of_the_file(
-    path: Path, store: WebhookStore, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhook_file, "BUSY_TIMEOUT_MS", 0)
     writing = open_webhook_file(path)
     with (
         WebhookStore.open(path, seal=SEAL) as other,
         transaction(writing),
-        pytest.raises(WebhookFileError, match="cannot be used"),
+        pytest.raises(WebhooksBusyError, match="cannot be used"),
     ):
         other.add_test("wh_1", event_id="test_1", now_ms=1)
     writing.close()
-    store.add_test("wh_1", event_id="test_1", now_ms=1)
+    with WebhookStore.open(path, seal=SEAL) as store:
+        store.add_test("wh_1", event_id="test_1", now_ms=1)
+
+
+def test_a_run_that_is_over_stores_nothing_and_delivers_for_nobody(postgres_book_url: str) -> None:
+    node = PostgresConnection(postgres_book_url)
+    former, taker = (register_run(node, node=name, internal_url="", software_version="1") for name in ("a", "b"))
+    source = DatabaseSource(url=postgres_book_url)
+    assert take_account(node, ACCOUNT, run_id=former).is_taken
+    with WebhookStore.open(source, seal=SEAL) as store:
+        store.add(destination(), position=7)
+        of_former, of_taker = (DeliveryJournal(source, seal=SEAL, run_id=each) for each in (former, taker))
+        assert (of_former.owned_accounts(), of_taker.owned_accounts()) == ({ACCOUNT}, set())
+        assert of_taker.has_changed()
+        of_former.note_progress(1, Progress(position=8))
+        of_former.flush({})
+        end_run(node, former)
+        assert take_account(node, ACCOUNT, run_id=taker).is_taken
+        assert of_taker.has_changed()
+        assert (of_former.owned_accounts(), of_taker.owned_accounts()) == (set(), {ACCOUNT})
+        of_former.note(entry(9))
+        of_former.note_progress(1, Progress(position=9))
+        of_former.flush({})
+        assert (store.position("wh_1"), store.deliveries("wh_1", before=None, limit=9)) == (8, [])
+        of_former.close()
+        of_taker.close()
+    node.close()
 
 
 def test_a_database_of_another_program_is_refused(path: Path) -> None:
     connection = apsw.Connection(str(path))
     connection.execute("CREATE TABLE theirs (a)")
     connection.close()
-    with pytest.raises(WebhookFileError, match="another program"):
+    with pytest.raises(WebhookStorageError, match="another program"):
         open_webhook_file(path)
 
 
@@ -203,9 +251,10 @@ def open_after(start: Barrier, path: Path) -> apsw.Connection:
     return open_webhook_file(path)
 
 
-def test_a_file_of_a_newer_version_is_refused(path: Path, store: WebhookStore) -> None:  # noqa: ARG001 - it makes the file
+def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
+    open_webhook_file(path).close()
     connection = apsw.Connection(str(path))
     connection.execute("PRAGMA user_version = 2").fetchall()
     connection.close()
-    with pytest.raises(WebhookFileError, match="version 2"):
+    with pytest.raises(WebhookStorageError, match="version 2"):
         open_webhook_file(path)

@@ -172,6 +172,15 @@ class PostgresConnection:
         except psycopg.Error as error:
             raise self._failure(error) from error
 
+    def execute_many(self, statement: str, parameters: Sequence[NativeParameters]) -> None:
+        """Execute a statement in PostgreSQL's form once with each of the parameters, in few round trips."""
+        try:
+            session = self.session
+            cursor = self._cursor = self._cursor or session.cursor()
+            cursor.executemany(statement, parameters)
+        except psycopg.Error as error:
+            raise self._failure(error) from error
+
     def script(self, statements: str) -> None:
         """Execute several statements without parameters, as one transaction if none is open."""
         try:

@@ -185,6 +185,12 @@ READ_LOG_OF_ACCOUNTS = (
 ORDER BY event.sequence LIMIT :limit
 """
 )
+READ_LOG_OF_ACCOUNT = (
+    _LOG
+    + """event.sequence > :after AND event.sequence <= :until AND stage.account_id = :account
+ORDER BY event.sequence LIMIT :limit
+"""
+)
 READ_LOG_BEFORE = _LOG + "event.sequence < :before ORDER BY event.sequence DESC LIMIT :limit"
 READ_LOG_AT = logged_events(
     "json_each(:sequences) AS number CROSS JOIN event INDEXED BY event_by_sequence ON event.sequence = number.value"

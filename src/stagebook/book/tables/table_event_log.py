@@ -16,6 +16,7 @@ from stagebook.book.tables.compositions.composition_reads import (
     READ_COMPOSITION_LOG,
     READ_COMPOSITION_LOG_AT,
     READ_COMPOSITION_LOG_BEFORE,
+    READ_COMPOSITION_LOG_OF_ACCOUNT,
     READ_COMPOSITION_LOG_OF_ACCOUNTS,
 )
 from stagebook.book.tables.compositions.composition_rows import logged_composition_event
@@ -61,6 +62,14 @@ class TableEventLog:
         with self._connection.snapshot():
             events: list[LogEntry] = [*self._read(queries.READ_LOG_OF_ACCOUNTS, parameters)]
             of_compositions = self._read_of_compositions(READ_COMPOSITION_LOG_OF_ACCOUNTS, parameters)
+        return sorted(events + of_compositions, key=_sequence)[:limit]
+
+    def read_entries_of_account(self, account_id: str, *, after: int, until: int, limit: int) -> list[LogEntry]:
+        """Return the next events of an account above `after` and not above `until`, at most `limit`, oldest first."""
+        parameters: dict[str, int | str] = {"account": account_id, "after": after, "until": until, "limit": limit}
+        with self._connection.snapshot():
+            events: list[LogEntry] = [*self._read(queries.READ_LOG_OF_ACCOUNT, parameters)]
+            of_compositions = self._read_of_compositions(READ_COMPOSITION_LOG_OF_ACCOUNT, parameters)
         return sorted(events + of_compositions, key=_sequence)[:limit]
 
     def read_entries_before(self, sequence: int, *, limit: int) -> list[LogEntry]:

@@ -56,8 +56,9 @@ class ReportWriter:
         self._writer = writer
 
     def send(self, report: Report) -> None:
-        """Queue a report."""
-        send(self._writer, report)
+        """Queue a report. It is dropped if the server is gone: the worker then ends as after Stop."""
+        if not self._writer.transport.is_closing():
+            send(self._writer, report)
 
     def send_fact(self, fact: MediaFact) -> None:
         """Queue a fact. A measurement is dropped while the queue is full."""
@@ -90,7 +91,8 @@ class ReportWriter:
             await asyncio.sleep(_HEARTBEAT_INTERVAL_SECONDS)
 
     def _is_queue_full(self) -> bool:
-        return self._writer.transport.get_write_buffer_size() > _MAX_QUEUE_BYTES
+        transport = self._writer.transport
+        return transport.is_closing() or transport.get_write_buffer_size() > _MAX_QUEUE_BYTES
 
 
 class Worker(Protocol[_CommandT_contra]):

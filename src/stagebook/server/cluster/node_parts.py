@@ -29,9 +29,11 @@ from stagebook.cluster.lease_watch import LeaseWatch
 from stagebook.cluster.owned_accounts import OwnedAccounts
 from stagebook.config.rules import ConfigError
 from stagebook.config.settings import Settings
+from stagebook.data_folder.bearer_key_table import BearerKeyTable
 from stagebook.data_folder.secret_exchange import exchange_secrets
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.manager.stage_manager import StageManager
+from stagebook.server.cluster.shared_bearer_keys import SharedBearerKeys
 from stagebook.server.system_clock import SystemRandomness
 
 _log = structlog.get_logger(__name__)
@@ -74,6 +76,7 @@ class NodeParts:
     pages: PooledPages
     log: ThreadedLog
     leases: LeaseDirectory
+    bearer_keys: SharedBearerKeys
     accounts: OwnedAccounts
     watch: LeaseWatch
 
@@ -117,7 +120,7 @@ class NodeParts:
     def start_accounts(
         self, manager: StageManager, parts: AsyncExitStack, *, end_former_media: Callable[[str], None]
     ) -> None:
-        """Take and recover accounts from now on. Raises BookRefusedError and BookFailedError.
+        """Take and recover accounts from now on, and read the bearer keys. Raises BookRefusedError, BookFailedError.
 
         `end_former_media` ends what goes on in media engines for an account that was recovered.
         """
@@ -126,6 +129,9 @@ class NodeParts:
             await manager.recover(account_id)
             end_former_media(account_id)
 
+        self.bearer_keys = SharedBearerKeys(BearerKeyTable(self._url))
+        self.bearer_keys.start()
+        parts.push_async_callback(self.bearer_keys.stop)
         self.leases = LeaseDirectory(self._url)
         parts.push_async_callback(self.leases.close)
         contact = DatabaseContact()

@@ -1,11 +1,10 @@
-"""The file of webhooks as the delivery process writes it: positions, history, dead letters, counts.
+"""The tables of webhooks as the delivery process writes them: positions, history, dead letters, counts.
 
 What has happened is collected in memory and written by `flush` in one transaction, with the positions that it leads to.
 So a dead letter is stored before the position passes it, and a delivery that is not stored is repeated.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -15,7 +14,8 @@ from stagebook.webhooks.delivery.delivery_schedule import DeliveryState, Progres
 from stagebook.webhooks.delivery_outcome import MAXIMUM_REASON_LENGTH
 from stagebook.webhooks.delivery_records import Backlog, Run
 from stagebook.webhooks.destination import Destination
-from stagebook.webhooks.webhook_file import DeliveryOrigin, RunKind, open_webhook_file, transaction
+from stagebook.webhooks.webhook_file import DeliveryOrigin, RunKind
+from stagebook.webhooks.webhook_place import WebhookPlace, open_for_delivery
 from stagebook.webhooks.webhook_store import WebhookSeal, read_destinations
 
 HISTORY_SIZE = 1_000
@@ -31,7 +31,9 @@ ON CONFLICT (destination_id, run_key, sequence) DO UPDATE SET state = excluded.s
     status = excluded.status, error = excluded.error, last_ms = excluded.last_ms, next_ms = excluded.next_ms
 """
 _PUT_DEAD_LETTER = """
-INSERT OR REPLACE INTO dead_letter VALUES (:id, :sequence, :event, :name, :session, :attempts, :status, :error, :now)
+INSERT INTO dead_letter VALUES (:id, :sequence, :event, :name, :session, :attempts, :status, :error, :now)
+ON CONFLICT (destination_id, sequence) DO UPDATE SET attempts = excluded.attempts, status = excluded.status,
+    error = excluded.error, died_ms = excluded.died_ms
 """
 _PRUNE_DELIVERIES = """
 DELETE FROM delivery WHERE destination_id = :id AND delivery_key <= (
@@ -81,10 +83,11 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryJournal:
-    """The connection of the delivery process to the file. Methods raise apsw.Error and WebhookFileError."""
+    """The connection of the delivery process to the tables. Methods raise WebhookStorageError."""
 
-    def __init__(self, path: Path, *, seal: WebhookSeal) -> None:
-        self._connection = open_webhook_file(path, is_synced=False)
+    def __init__(self, place: WebhookPlace, *, seal: WebhookSeal, run_id: int | None = None) -> None:
+        """`run_id` is the run of the node, for tables in a database. Raises WebhookStorageError."""
+        self._tables = open_for_delivery(place, run_id=run_id)
         self._seal = seal
         self._entries: list[JournalEntry] = []
         self._progress: dict[int, Progress] = {}
@@ -94,21 +97,25 @@ class DeliveryJournal:
 
     def close(self) -> None:
         """Close the connection, without writing what was collected."""
-        self._connection.close()
+        self._tables.close()
 
     def has_changed(self) -> bool:
-        """Return whether another connection has written to the file since the last call (PRAGMA data_version)."""
-        version, self._version = self._version, self._connection.pragma("data_version")
+        """Return whether operators have changed something since the last call, or the accounts have changed."""
+        version, self._version = self._version, (self._tables.version(), self._tables.owned_accounts())
         return version != self._version
+
+    def owned_accounts(self) -> Collection[str] | None:
+        """Return the accounts whose events this process delivers, None for all accounts."""
+        return self._tables.owned_accounts()
 
     def destinations(self) -> list[Destination]:
         """Return all destinations."""
-        return read_destinations(self._connection, self._seal)
+        return read_destinations(self._tables, self._seal)
 
     def runs(self) -> list[tuple[Run, Progress]]:
         """Return all runs with what they have finished."""
         lagging: dict[int, dict[str, int]] = {}
-        for run_key, session_id, position in self._rows("SELECT * FROM lagging_session"):
+        for run_key, session_id, position in self._rows("SELECT run_key, session_id, position FROM lagging_session"):
             lagging.setdefault(run_key, {})[session_id] = position
         found = []
         for row in self._rows(
@@ -120,13 +127,13 @@ class DeliveryJournal:
             found.append((run, Progress(position=run.position, lagging=lagging.get(run.key, {}))))
         return found
 
-    def test_requests(self, *, limit: int) -> list[SampleRequest]:
-        """Return the oldest test events that were asked for."""
+    def test_requests(self, destination_ids: Collection[str], *, limit: int) -> list[SampleRequest]:
+        """Return the oldest test events that were asked for of these destinations."""
         rows = self._rows(
-            "SELECT request_key, destination_id, event_id, requested_ms FROM test_request ORDER BY request_key LIMIT ?",
-            (limit,),
+            "SELECT request_key, destination_id, event_id, requested_ms FROM test_request ORDER BY request_key"
         )
-        return [SampleRequest(key=row[0], destination_id=row[1], event_id=row[2], requested_ms=row[3]) for row in rows]
+        found = [SampleRequest(key=row[0], destination_id=row[1], event_id=row[2], requested_ms=row[3]) for row in rows]
+        return [each for each in found if each.destination_id in destination_ids][:limit]
 
     def backlogs(self) -> dict[str, Backlog]:
         """Return the stored backlogs, whose counts go on."""
@@ -159,27 +166,21 @@ class DeliveryJournal:
         self._gone[destination_id] = reason
 
     def flush(self, backlogs: Mapping[str, Backlog]) -> None:
-        """Write everything that was collected, and these backlogs, in one transaction."""
+        """Write everything that was collected, and these backlogs, in one transaction.
+
+        A run of a node that is over writes nothing: another node delivers what it has not stored.
+        """
         if not (self._entries or self._progress or self._gone or backlogs):
             return
-        with transaction(self._connection):
-            known = {row[0] for row in self._rows("SELECT destination_id FROM destination")}
-            entries = [each for each in self._entries if each.destination_id in known]
-            self._connection.executemany(_PUT_DELIVERY, [_parameters(each) for each in entries])
-            self._write_dead_letters(entries)
-            for destination_id in {each.destination_id for each in entries}:
-                self._rows(_PRUNE_DELIVERIES, {"id": destination_id, "size": HISTORY_SIZE})
-            for run_key, progress in self._progress.items():
-                self._write_progress(run_key, progress)
-            self._write_backlogs([each for name, each in backlogs.items() if name in known])
-            for destination_id, reason in self._gone.items():
-                self._disable(destination_id, reason=reason)
+        with self._tables.transaction():
+            if self._tables.may_write():
+                self._write(backlogs)
         self._stored |= self._progress
         self._entries, self._progress, self._gone = [], {}, {}
 
     def end_run(self, run_key: int) -> None:
         """Remove a run that is complete."""
-        with transaction(self._connection):
+        with self._tables.transaction():
             self._rows("DELETE FROM run WHERE run_key = ?", (run_key,))
             self._rows("DELETE FROM lagging_session WHERE run_key = ?", (run_key,))
         self._progress.pop(run_key, None)
@@ -189,13 +190,26 @@ class DeliveryJournal:
         """Remove a test request that was carried out."""
         self._rows("DELETE FROM test_request WHERE request_key = ?", (request_key,))
 
+    def _write(self, backlogs: Mapping[str, Backlog]) -> None:
+        known = {row[0] for row in self._rows("SELECT destination_id FROM destination")}
+        entries = [each for each in self._entries if each.destination_id in known]
+        self._tables.many(_PUT_DELIVERY, [_parameters(each) for each in entries])
+        self._write_dead_letters(entries)
+        for destination_id in {each.destination_id for each in entries}:
+            self._rows(_PRUNE_DELIVERIES, {"id": destination_id, "size": HISTORY_SIZE})
+        for run_key, progress in self._progress.items():
+            self._write_progress(run_key, progress)
+        self._write_backlogs([each for name, each in backlogs.items() if name in known])
+        for destination_id, reason in self._gone.items():
+            self._disable(destination_id, reason=reason)
+
     def _write_dead_letters(self, entries: list[JournalEntry]) -> None:
         dead = [each for each in entries if each.state is DeliveryState.DEAD and each.origin is not DeliveryOrigin.TEST]
-        self._connection.executemany(_PUT_DEAD_LETTER, [_parameters(each) for each in dead])
+        self._tables.many(_PUT_DEAD_LETTER, [_parameters(each) for each in dead])
         for destination_id in {each.destination_id for each in dead}:
             self._rows(_PRUNE_DEAD_LETTERS, {"id": destination_id, "size": DEAD_LETTERS_SIZE})
         delivered = [each for each in entries if each.state is DeliveryState.DELIVERED]
-        self._connection.executemany(
+        self._tables.many(
             "DELETE FROM dead_letter WHERE destination_id = ? AND sequence = ?",
             [(each.destination_id, each.sequence) for each in delivered],
         )
@@ -212,19 +226,19 @@ class DeliveryJournal:
     def _write_progress(self, run_key: int, progress: Progress) -> None:
         self._rows("UPDATE run SET position = ? WHERE run_key = ?", (progress.position, run_key))
         self._rows("DELETE FROM lagging_session WHERE run_key = ?", (run_key,))
-        self._connection.executemany(
+        self._tables.many(
             "INSERT INTO lagging_session SELECT ?, ?, ? WHERE EXISTS (SELECT 1 FROM run WHERE run_key = ?)",
             [(run_key, session_id, position, run_key) for session_id, position in progress.lagging.items()],
         )
 
     def _write_backlogs(self, backlogs: list[Backlog]) -> None:
-        self._connection.executemany(
+        self._tables.many(
             _PUT_BACKLOG,
             [
                 {
                     "id": each.destination_id,
                     "pending": each.pending,
-                    "complete": each.is_complete,
+                    "complete": int(each.is_complete),
                     "oldest": each.oldest_sequence,
                     "blocked": each.blocked_sessions,
                     "delivered": each.delivered,
@@ -235,9 +249,8 @@ class DeliveryJournal:
             ],
         )
 
-    def _rows(self, statement: str, parameters: Any = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401 - SQLite's values
-        rows: list[tuple[Any, ...]] = self._connection.execute(statement, parameters).fetchall()
-        return rows
+    def _rows(self, statement: str, parameters: Any = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401 - stored values
+        return self._tables.rows(statement, parameters)
 
 
 def _parameters(entry: JournalEntry) -> dict[str, Any]:

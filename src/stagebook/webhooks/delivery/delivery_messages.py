@@ -32,11 +32,13 @@ class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
 class StartDelivery(Command, frozen=True, kw_only=True):
     """The first command: what is delivered, from which book and file. `secret` opens the secrets of destinations.
 
-    The book is in the SQLite file `book_path`, or in a database.
+    The book is in the SQLite file `book_path`, or in a database; then the events of the accounts are delivered that the
+    run `run_id` owns.
     """
 
     book_path: str | None
     database: DatabaseSource | None = None
+    run_id: int | None = None
     file_path: str
     secret: bytes
     settings: DeliverySettings
@@ -56,7 +58,7 @@ class EventsDurable(Command, frozen=True, kw_only=True):
 
 
 class WebhooksChanged(Command, frozen=True, kw_only=True):
-    """The file of webhooks has changed. The process also notices it by itself, within half a second."""
+    """The tables of webhooks have changed. The process also notices it by itself, within half a second."""
 
 
 class DeliveryRunning(Report, frozen=True, kw_only=True):

@@ -6,24 +6,20 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from stagebook.book.book_source import BookSource, open_tables
 from stagebook.book.composition_log import LogEntry, LoggedCompositionEvent
-from stagebook.book.event_log import LoggedEvent
-from stagebook.book.tables.table_event_log import TableEventLog
-from stagebook.book.tables.table_reader import TableReader
 from stagebook.webhooks.composition_envelope import composition_message_body
 from stagebook.webhooks.delivery.delivery_journal import DeliveryJournal, JournalEntry
 from stagebook.webhooks.delivery.delivery_schedule import DeliveryAttempt, DeliverySchedule, DeliveryState
 from stagebook.webhooks.delivery_outcome import Delivered, Failed, Missing, Outcome
 from stagebook.webhooks.delivery_records import Backlog, Run
 from stagebook.webhooks.destination import Destination
-from stagebook.webhooks.event_envelope import CONTENT_TYPES, ReplicaSource, message_body
+from stagebook.webhooks.event_envelope import CONTENT_TYPES, message_body
+from stagebook.webhooks.event_source import EventSource
 from stagebook.webhooks.targets.target import OutgoingMessage, Target
 from stagebook.webhooks.webhook_file import DeliveryOrigin, RunKind
 
 READ_SIZE = 200
 """The events that are read from the book at a time: a few milliseconds."""
-CACHE_SIZE_KIB = 4_096
 MISSING_REASON = "the book no longer has the event"
 _log = structlog.get_logger(__name__)
 
@@ -42,38 +38,6 @@ def reason_of(outcome: Outcome) -> str | None:
 def ordering_key(logged: LogEntry) -> str:
     """Return what the order of deliveries is kept within: the id of the session, or the ARN of the composition."""
     return logged.composition_arn if isinstance(logged, LoggedCompositionEvent) else logged.session_id
-
-
-class EventSource:
-    """Reads events from the book of a running server, on connections of its own."""
-
-    def __init__(self, source: BookSource) -> None:
-        """Raises BookRefusedError, and BookFailedError for a database that does not answer."""
-        # Events are read once, from the end of the book: a large cache would only fill.
-        self._log = TableEventLog(open_tables(source, cache_size_kib=CACHE_SIZE_KIB))
-        self._reader = TableReader(open_tables(source, cache_size_kib=CACHE_SIZE_KIB), show_deleted_history=True)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._log.close()
-        self._reader.close_reading()
-
-    def read_after(self, sequence: int, *, limit: int) -> list[LogEntry]:
-        """Return the next events after a position, oldest first."""
-        return self._log.read_entries_after(sequence, limit=limit)
-
-    def read_at(self, sequences: Sequence[int]) -> list[LogEntry]:
-        """Return the events with these sequence numbers, in the same order, without those that are deleted."""
-        return self._log.read_entries_at(sequences)
-
-    def replica_source(self, logged: LoggedEvent) -> ReplicaSource | None:
-        """Return where the participant of an event was replicated from; None if it is no replica."""
-        if not logged.event.replica or logged.event.remote_participant_id is not None:
-            return None
-        record = self._reader.get_participant(logged.stage_arn, logged.session_id, logged.participant_id)
-        if record is None or record.source_stage_arn is None or record.source_session_id is None:
-            return None
-        return ReplicaSource(stage_arn=record.source_stage_arn, session_id=record.source_session_id)
 
 
 class DeliveryRun:
@@ -162,17 +126,15 @@ class DeliveryRun:
         if self.run.kind is RunKind.DEAD_LETTERS:
             self._read_dead_letters(position)
             return
-        page = self._source.read_after(position, limit=READ_SIZE)
-        self._has_read_all = len(page) < READ_SIZE
+        page = self._source.read_after(self.destination.account_id, position, limit=READ_SIZE)
+        self._has_read_all, read_to, events = page.has_all, page.read_to, page.events
         end = self.run.end_sequence
-        if end is not None and (self._has_read_all or page[-1].sequence >= end):
-            page = [each for each in page if each.sequence <= end]
-            self._has_read_all, position = True, end
-        elif page:
-            position = page[-1].sequence
-        wanted = [(each.sequence, ordering_key(each)) for each in page if self._is_wanted(each)]
-        self._schedule.add(wanted, read_to=position)
-        if page:
+        if end is not None and (page.has_all or read_to >= end):
+            events = [each for each in events if each.sequence <= end]
+            self._has_read_all, read_to = True, end
+        wanted = [(each.sequence, ordering_key(each)) for each in events if self._is_wanted(each)]
+        self._schedule.add(wanted, read_to=read_to)
+        if read_to != position:
             self._on_noted()
 
     def _read_dead_letters(self, position: int) -> None:

@@ -22,7 +22,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import apsw
 import structlog
 import uvloop
 
@@ -39,22 +38,25 @@ from stagebook.webhooks.delivery.delivery_messages import (
     WebhooksChanged,
     receive_command,
 )
-from stagebook.webhooks.delivery.delivery_run import DeliveryRun, EventSource
+from stagebook.webhooks.delivery.delivery_run import DeliveryRun
 from stagebook.webhooks.delivery.delivery_schedule import DeliverySchedule, Progress, ScheduleLimits
 from stagebook.webhooks.delivery.sample_delivery import deliver_test
 from stagebook.webhooks.delivery_records import Backlog, Run
 from stagebook.webhooks.destination import Destination
+from stagebook.webhooks.event_source import EventSource
 from stagebook.webhooks.targets.new_target import CALLS_PER_RUN, new_target
 from stagebook.webhooks.targets.target import Target
-from stagebook.webhooks.webhook_file import RunKind, WebhookFileError
+from stagebook.webhooks.webhook_file import RunKind
+from stagebook.webhooks.webhook_place import webhook_place
 from stagebook.webhooks.webhook_store import WebhookSeal
+from stagebook.webhooks.webhook_tables import WebhooksBusyError, WebhookStorageError
 
 STORE_INTERVAL_SECONDS = 0.1
 """What has been delivered is stored so often. A crash repeats the deliveries of this time."""
 MAXIMUM_TESTS = 8
-"""The test events that are delivered at a time. Others wait in the file."""
+"""The test events that are delivered at a time. Others wait in the tables."""
 CHECK_INTERVAL_SECONDS = 0.5
-"""How often the file is checked for changes by others, for example by the command line."""
+"""How often the tables are checked for changes by others, for example by the command line."""
 _PR_SET_NO_NEW_PRIVS = 38
 _log = structlog.get_logger(__name__)
 
@@ -87,11 +89,13 @@ class DeliveryWorker:
         self._tests: dict[asyncio.Task[None], Destination] = {}
 
     async def start(self) -> DeliveryRunning:
-        """Open the files and start the deliveries. Raises OSError."""
+        """Open the tables and start the deliveries. Raises OSError."""
         try:
-            self._source = EventSource(self._command.source)
-            self._journal = DeliveryJournal(Path(self._command.file_path), seal=WebhookSeal(self._command.secret))
-        except (BookRefusedError, BookFailedError, WebhookFileError) as error:
+            source, run_id = self._command.source, self._command.run_id
+            place = webhook_place(source, file_path=Path(self._command.file_path))
+            self._source = EventSource(source, run_id=run_id)
+            self._journal = DeliveryJournal(place, seal=WebhookSeal(self._command.secret), run_id=run_id)
+        except (BookRefusedError, BookFailedError, WebhookStorageError) as error:
             raise OSError(str(error)) from error
         self._serving = asyncio.create_task(self._serve())
         self._serving.add_done_callback(_exit_if_failed)
@@ -126,9 +130,9 @@ class DeliveryWorker:
                     await self._reload()
                     self._must_reload = False
                 self._store()
-            except apsw.BusyError:
-                # Another process has written for longer than the timeout. What was collected is kept.
-                _log.warning("the file of webhooks is locked by another process")
+            except WebhooksBusyError as error:
+                # Another process has written for too long, or the database is away. What was collected is kept.
+                _log.warning("the tables of webhooks cannot be used at the moment", reason=str(error))
             await asyncio.sleep(STORE_INTERVAL_SECONDS)
             try:
                 async with asyncio.timeout(CHECK_INTERVAL_SECONDS):
@@ -150,9 +154,14 @@ class DeliveryWorker:
             self._send(BacklogReported(backlogs=tuple(backlogs.values())))
 
     async def _reload(self) -> None:
-        """Start, restart and end runs, so that they are those of the file."""
+        """Start, restart and end runs, so that they are those of the tables, of the accounts that the node owns."""
         self._store()
-        destinations = {each.destination_id: each for each in self._journal.destinations()}
+        owned = self._journal.owned_accounts()
+        destinations = {
+            each.destination_id: each
+            for each in self._journal.destinations()
+            if owned is None or each.account_id in owned
+        }
         runs = {run.key: (run, progress) for run, progress in self._journal.runs()}
         await self._end_runs(
             [
@@ -169,10 +178,10 @@ class DeliveryWorker:
             destination = destinations.get(run.destination_id)
             if run.key not in self._runs and destination is not None and destination.is_enabled:
                 self._start_run(run, progress, destination, counts.get(run.destination_id))
-        for request in self._journal.test_requests(limit=MAXIMUM_TESTS - len(self._tests)):
+        requests = self._journal.test_requests(list(destinations), limit=MAXIMUM_TESTS - len(self._tests))
+        for request in requests:
             self._journal.end_test(request.key)
-            if (destination := destinations.get(request.destination_id)) is not None:
-                self._start_test(request, destination)
+            self._start_test(request, destinations[request.destination_id])
 
     def _is_used(self, name: str, destinations: dict[str, Destination]) -> bool:
         users = [*(run.destination for run, _ in self._runs.values()), *self._tests.values()]

@@ -1,7 +1,7 @@
 """The bearer keys of a running server. It notices within a second that the command line has made or revoked one.
 
-The keys are in a file. The file is read when its status (`stat`) has changed, and the status is looked at once per
-second at most, so a request costs a hash and a comparison.
+The keys are in a file, or beside a book in a database. They are read when their stamp has changed: the status of the
+file (`stat`), which is looked at once per second at most, so a request costs a hash and a comparison.
 """
 
 import hmac
@@ -20,7 +20,8 @@ _log = structlog.get_logger(__name__)
 class BearerKeys:
     """Finds the key of a text.
 
-    `stamp` returns a value that differs when the keys have changed, `read` returns all keys. While `read` fails, no key
+    `stamp` returns a value that differs when the keys have changed, `read` returns all keys. `refresh_seconds` is how
+    often the stamp is asked for, at most. While `read` fails, no key
     is valid: a key that has been revoked must not be accepted because its file cannot be read.
     """
 
@@ -31,12 +32,14 @@ class BearerKeys:
         read: Callable[[], Iterable[BearerKey]],
         now_ms: Callable[[], int],
         monotonic: Callable[[], float],
+        refresh_seconds: float = REFRESH_SECONDS,
     ) -> None:
+        self._refresh_seconds = refresh_seconds
         self._stamp = stamp
         self._read = read
         self._now_ms = now_ms
         self._monotonic = monotonic
-        self._refreshed_at_seconds = -REFRESH_SECONDS
+        self._refreshed_at_seconds = -refresh_seconds
         self._read_stamp: Hashable = object()
         self._is_unreadable = False
         self._by_id: dict[str, BearerKey] = {}
@@ -67,7 +70,7 @@ class BearerKeys:
 
     def _refresh(self) -> None:
         now_seconds = self._monotonic()
-        if now_seconds - self._refreshed_at_seconds < REFRESH_SECONDS:
+        if now_seconds - self._refreshed_at_seconds < self._refresh_seconds:
             return
         self._refreshed_at_seconds = now_seconds
         try:

@@ -27,8 +27,8 @@ from stagebook.api.watch.webhooks.webhook_documents import (
 )
 from stagebook.webhooks.delivery_records import Backlog
 from stagebook.webhooks.destination import Destination
-from stagebook.webhooks.webhook_file import WebhookFileError
 from stagebook.webhooks.webhook_service import DestinationPatch, NewDestination, ReplayRequest, WebhookService
+from stagebook.webhooks.webhook_tables import WebhookStorageError
 
 _LIST = "/watch/v1/webhooks"
 _ONE = f"{_LIST}/{{webhook_id}}"
@@ -273,7 +273,7 @@ def _require(call: ApiCall, action: str, role: Role) -> str:
 async def _in_thread(work: Callable[[], ResultT]) -> ResultT:
     try:
         return await asyncio.to_thread(work)
-    except WebhookFileError as error:
+    except WebhookStorageError as error:
         _log.error("the file of webhooks cannot be used", detail=str(error))
         raise ApiRefusedError(
             status=503, code=ApiProblemCode.BUSY, detail="the file of webhooks cannot be used; the log has the reason"

@@ -79,6 +79,14 @@ WHERE composition_event.sequence > :after AND replace(:accounts, composition.acc
 ORDER BY composition_event.sequence LIMIT :limit
 """
 )
+READ_COMPOSITION_LOG_OF_ACCOUNT = (
+    _LOGGED_COMPOSITION_EVENT.format(events="composition_event CROSS JOIN composition USING (composition_key)")
+    + """
+WHERE composition_event.sequence > :after AND composition_event.sequence <= :until
+    AND composition.account_id = :account
+ORDER BY composition_event.sequence LIMIT :limit
+"""
+)
 READ_COMPOSITION_LOG_BEFORE = (
     logged_composition_events("composition_event CROSS JOIN composition USING (composition_key)")
     + "WHERE composition_event.sequence < :before ORDER BY composition_event.sequence DESC LIMIT :limit"
