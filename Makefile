@@ -12,6 +12,7 @@ SECONDS := 600
 MINUTES := 30
 EXAMPLES := 30
 ROUNDS := 50
+CHAOS := tests
 LOWEST := $(VENV)-lowest
 # Tests wait for processes and peers, so one worker more than cores; more than four do not help. The order of the files
 # stays: by their numbers of tests, the longest would come last.
@@ -103,8 +104,10 @@ test-all: SEEDS := 300
 test-all: SECONDS := 300
 test-all: EXECUTIONS := 4000
 test-all: MINUTES := 2
+test-all: ROUNDS := 1
+test-all: CHAOS := tests/chaos -k 'hole or refuse or asked or database'
 test-all: test-lowest audit test-slow test-client test-console test-examples test-livekit test-network test-recording test-sdk \
-	test-package test-site conformance simulate fuzz soak
+	test-package test-site chaos conformance simulate fuzz soak
 .NOTPARALLEL: test-all
 
 check: $(VENV)/.dev
@@ -137,8 +140,9 @@ conformance: $(VENV)/.dev
 	@$(BIN)/python -m tests.e2e.testing.conformance --examples $(EXAMPLES) $(ARGS)
 
 # ROUNDS rounds of each kind in which a node that owns accounts, or its database, is killed, stopped or cut off.
+# `make test-all` has one round of each kind that `make test` does not have.
 chaos: $(VENV)/.dev
-	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests -m chaos --capture no --numprocesses 0 $(ARGS)
+	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest $(CHAOS) -m chaos --capture no --numprocesses 0 $(ARGS)
 
 # Clients and attackers against a real server, for MINUTES.
 soak: $(VENV)/.dev

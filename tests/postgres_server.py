@@ -22,9 +22,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, Final
 
 import pytest
@@ -60,8 +61,12 @@ class ServerProgramError(Exception):
 class PostgresServer:
     """A PostgreSQL server in a temporary folder, on a port of the loopback interface and a Unix socket there."""
 
-    def __init__(self, *, fsync: bool) -> None:
-        """Make the folder and the files of the server. Raises NoPostgresError. Call `delete` at the end."""
+    def __init__(self, *, fsync: bool, settings: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Make the folder and the files of the server. Raises NoPostgresError. Call `delete` at the end.
+
+        `settings` are further settings of the server.
+        """
+        self._settings = settings
         self._programs = find_programs()
         self._user = _unprivileged_user()
         self._fsync = fsync
@@ -96,6 +101,7 @@ class PostgresServer:
         self._forget_killed_server()
         self.port = self.port or _free_port()
         settings = _SETTINGS.format(folder=self.folder, port=self.port, fsync="on" if self._fsync else "off")
+        settings += "".join(f"{name} = '{value}'\n" for name, value in self._settings.items())
         (self._data / "postgresql.auto.conf").write_text(settings, encoding="utf-8")
         self._run("pg_ctl", "--log", str(self.folder / "log"), "--wait", "--timeout", str(_START_SECONDS), "start")
 
@@ -106,13 +112,17 @@ class PostgresServer:
 
     def kill(self) -> None:
         """Kill all processes of the server, as in a crash of its machine."""
+        _wait_until_gone(self.send_signal(signal.SIGKILL))
+
+    def send_signal(self, number: signal.Signals) -> tuple[int, ...]:
+        """Send a signal to all processes of the server; return their numbers."""
         postmaster = int((self._data / "postmaster.pid").read_text(encoding="ascii").split()[0])
         answer = subprocess.run(("pgrep", "--parent", str(postmaster)), capture_output=True, text=True, check=False)
         processes = (postmaster, *map(int, answer.stdout.split()))
         for process in processes:
             with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-        _wait_until_gone(processes)
+                os.kill(process, number)
+        return processes
 
     def delete(self) -> None:
         """Stop the server and delete its folder."""
@@ -149,10 +159,12 @@ class PostgresServer:
 
 
 @contextmanager
-def running_server(*, fsync: bool = True) -> Iterator[PostgresServer]:
+def running_server(
+    *, fsync: bool = True, settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[PostgresServer]:
     """Run a server that no other test uses. Skips the test with the reason if there is no PostgreSQL."""
     try:
-        server = PostgresServer(fsync=fsync)
+        server = PostgresServer(fsync=fsync, settings=settings)
     except NoPostgresError as error:
         pytest.skip(str(error))
     try:

@@ -39,11 +39,22 @@ def source() -> SlowSource:
 
 async def test_it_knows_owners_and_accounts_without_one(source: SlowSource) -> None:
     alive: list[frozenset[int]] = []
-    directory = OwnerDirectory(source, on_refreshed=alive.append)
+    directory = OwnerDirectory(source, on_refreshed=lambda runs, _: alive.append(runs))
     await directory.refresh()
     assert (directory.owner_of(ACCOUNT), directory.owner_of(OTHER_ACCOUNT)) == (OWNER, None)
     assert (directory.knows(OTHER_ACCOUNT), directory.knows("999999999999")) == (True, False)
     assert alive == [frozenset({7})]
+
+
+async def test_a_run_whose_account_another_run_owns_is_replaced(source: SlowSource) -> None:
+    replaced: list[frozenset[int]] = []
+    directory = OwnerDirectory(source, on_refreshed=lambda _, runs: replaced.append(runs))
+    taker = AccountOwner(node="b", run_id=8, internal_url="http://127.0.0.1:2")
+    # After an outage of the database, all owners look dead for a moment. They are not replaced.
+    for owner in (OWNER, None, OWNER, None, taker, taker):
+        source.found = {ACCOUNT: owner}
+        await directory.refresh()
+    assert replaced == [frozenset(), frozenset(), frozenset(), frozenset(), frozenset({7}), frozenset()]
 
 
 async def test_calls_share_a_refresh_that_began_after_them(source: SlowSource) -> None:

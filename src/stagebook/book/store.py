@@ -16,6 +16,7 @@ import msgspec
 
 from stagebook.book.changes import Change, sequence_time_ms
 from stagebook.book.retention_policy import RetentionPolicy
+from stagebook.stage.errors import ServerBusyError
 from stagebook.stage.events import Event
 from stagebook.stage.resources import (
     ParticipantRecord,
@@ -59,6 +60,13 @@ class BookFailedError(Exception):
     """The store failed or is closed. It accepts no more transactions.
 
     Transactions that were acknowledged stay durable. The server must stop after a failure.
+    """
+
+
+class BookTakenOverError(BookFailedError, ServerBusyError):
+    """Another node has taken over from this one, which did not renew its lease in time. A new start is a new run.
+
+    The server fails, but not the service: a client repeats its request, and the other node answers it.
     """
 
 

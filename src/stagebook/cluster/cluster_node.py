@@ -100,5 +100,5 @@ class ClusterNode:
         """Refresh the directory soon, as a notification of the database says."""
         self._directory.note_changed()
 
-    def _on_refreshed(self, run_ids: frozenset[int]) -> None:
-        self._forwarding.forget_runs(run_ids)
+    def _on_refreshed(self, alive: frozenset[int], replaced: frozenset[int]) -> None:
+        self._forwarding.forget_runs(alive, replaced=replaced)

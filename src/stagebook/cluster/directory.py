@@ -23,20 +23,23 @@ _log = structlog.get_logger(__name__)
 class OwnerDirectory:
     """Knows the owners that `source` had at the last refresh.
 
-    `on_refreshed` is called with the ids of all runs that own an account, after each refresh.
+    `on_refreshed` is called after each refresh: with the ids of all runs that own an account, and of those that have
+    lost one to another run. A run loses accounts only when it is over.
     """
 
     def __init__(
         self,
         source: AccountDirectory,
         *,
-        on_refreshed: Callable[[frozenset[int]], None] = lambda _run_ids: None,
+        on_refreshed: Callable[[frozenset[int], frozenset[int]], None] = lambda _alive, _replaced: None,
         refresh_seconds: float = REFRESH_SECONDS,
     ) -> None:
         self._source = source
         self._on_refreshed = on_refreshed
         self._refresh_seconds = refresh_seconds
         self._owners: Mapping[str, AccountOwner | None] = {}
+        self._last_runs: dict[str, int] = {}
+        """The newest run that has owned each account."""
         self._changed = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._waiting: asyncio.Task[None] | None = None
@@ -88,7 +91,12 @@ class OwnerDirectory:
             self._is_failing = True
             return
         self._is_failing = False
-        self._on_refreshed(frozenset(owner.run_id for owner in self._owners.values() if owner is not None))
+        self._note_runs({account: owner.run_id for account, owner in self._owners.items() if owner is not None})
+
+    def _note_runs(self, runs: dict[str, int]) -> None:
+        replaced = {self._last_runs.get(account, run_id) for account, run_id in runs.items()}
+        self._last_runs |= runs
+        self._on_refreshed(frozenset(runs.values()), frozenset(replaced.difference(runs.values())))
 
     async def _refresh_always(self) -> None:
         while True:

@@ -25,7 +25,7 @@ from stagebook.api.asgi import Application
 from stagebook.api.aws.operation_calls import OperationCalls
 from stagebook.api.watch.health import Health, ServerStatus
 from stagebook.book.sqlite.book_lock import BookLock
-from stagebook.book.store import BookFailedError, BookRefusedError
+from stagebook.book.store import BookFailedError, BookRefusedError, BookTakenOverError
 from stagebook.config.rules import Address, ConfigError
 from stagebook.config.settings import Settings
 from stagebook.data_folder.folder_permissions import PRIVATE_UMASK, DataFolderError
@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 
 EXIT_OK = 0
 EXIT_FAILED = 1
+EXIT_TAKEN_OVER = 3
+"""Another node has taken over from this one. It must be started again, as after EXIT_FAILED."""
 EXIT_FORCED = 130
 OPEN_FILES_LIMIT = 65_536
 LAST_MESSAGE_SECONDS = 1.0
@@ -62,6 +64,11 @@ LAST_MESSAGE_SECONDS = 1.0
 
 TESTING_WARNING = (
     "with --testing, every program on this machine controls the clock, the participants and the faults of this server"
+)
+
+TAKEN_OVER_MESSAGE = (
+    "another node has taken over the accounts of this one, which did not reach the database for a lease: this process "
+    "ends with exit code 3, and a supervisor starts it again"
 )
 
 _log = structlog.get_logger(__name__)
@@ -157,6 +164,7 @@ class Server:
     def __init__(self, parts: ServerParts) -> None:
         self._parts = parts
         self._status = ServerStatus.OK
+        self._failed_code = EXIT_FAILED
         self._requests = ApiRequests.new()
         self._retention_task: asyncio.Task[None] | None = None
         self._internal: InternalServer | None = None
@@ -201,7 +209,7 @@ class Server:
         await self._http.serve(sockets=[self._parts.sockets.http])
         if self._cluster is not None:
             await self._cluster.stop()
-        return EXIT_FAILED if self._status is ServerStatus.FAILED else EXIT_OK
+        return EXIT_OK if self._status is not ServerStatus.FAILED else self._failed_code
 
     async def _start_node(self, node: "NodeParts", *, calls: OperationCalls, access: WatchAccessParts) -> Application:
         """Serve the other nodes; return the application for clients, which sends requests on to them."""
@@ -290,9 +298,15 @@ class Server:
 
     def _on_part_ended(self, task: asyncio.Task[Any]) -> None:
         """Shut down: the timers and the book must not end while the server is running."""
-        if not task.cancelled():
-            _log.critical("the book failed: the server must stop", exc_info=task.exception() or task.result())
-            self._stop(ServerStatus.FAILED)
+        if task.cancelled():
+            return
+        failure = task.exception() or task.result()
+        if isinstance(failure, BookTakenOverError):
+            self._failed_code = EXIT_TAKEN_OVER
+            _log.critical(TAKEN_OVER_MESSAGE, reason=str(failure))
+        else:
+            _log.critical("the book failed: the server must stop", exc_info=failure)
+        self._stop(ServerStatus.FAILED)
 
     def _stop(self, status: ServerStatus) -> None:
         if self._status is not ServerStatus.FAILED:

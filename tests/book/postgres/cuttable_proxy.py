@@ -1,4 +1,5 @@
-"""A TCP proxy before the database. It counts what passes, and can become a black hole that resets no connection."""
+"""A TCP proxy before the database. It counts what passes, can become a black hole that resets no connection, and can
+refuse connections."""
 
 import socket
 import threading
@@ -19,8 +20,8 @@ class CuttableProxy:
         assert target.port is not None
         self._target = (target.hostname, target.port)
         self._listener = socket.create_server(("127.0.0.1", 0))
-        port = self._listener.getsockname()[1]
-        self.url = target._replace(netloc=f"{target.username}@127.0.0.1:{port}").geturl()
+        self._port = self._listener.getsockname()[1]
+        self.url = target._replace(netloc=f"{target.username}@127.0.0.1:{self._port}").geturl()
         self._passes = threading.Event()
         self._passes.set()
         self._sockets: list[socket.socket] = []
@@ -36,18 +37,30 @@ class CuttableProxy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._passes.set()
-        for each in (self._listener, *self._sockets):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+        self._close(self._listener, *self._sockets)
 
     def cut(self) -> None:
         """Let nothing pass, in both directions. New connections are accepted, and get no answer."""
         self._passes.clear()
 
+    def refuse(self) -> None:
+        """End all connections, and refuse new ones, as a host without a server does."""
+        self._close(self._listener, *self._sockets)
+        self._sockets.clear()
+
     def heal(self) -> None:
-        """Let pass what comes, and what has waited."""
+        """Let pass what comes, and what has waited. Accept connections again."""
+        if self._listener.fileno() < 0:
+            self._listener = socket.create_server(("127.0.0.1", self._port))
+            threading.Thread(target=self._accept, daemon=True).start()
         self._passes.set()
+
+    @staticmethod
+    def _close(*sockets: socket.socket) -> None:
+        for each in sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
 
     def _accept(self) -> None:
         with suppress(OSError):

@@ -113,7 +113,7 @@ def test_a_renewal_makes_a_late_run_alive(connection: PostgresConnection) -> Non
 def test_a_run_that_is_over_is_not_renewed(connection: PostgresConnection, end: str) -> None:
     run_id = registered(connection)
     connection.execute(end)
-    with pytest.raises(RunFencedError, match="must end"):
+    with pytest.raises(RunFencedError, match="another node has taken over"):
         renew_run(connection, run_id)
 
 

@@ -23,11 +23,12 @@ _RTMPS = re.compile(r"RTMPS on 127\.0\.0\.1:(\d+)")
 class Node(ServerProcess):
     """A node on the database at `database_url`. Entering waits until it is ready, leaving kills it if it runs."""
 
-    def __init__(self, data: Path, *, database_url: str, name: str, **variables: str) -> None:
+    def __init__(self, data: Path, *arguments: str, database_url: str, name: str, **variables: str) -> None:
         self._database = {"STAGEBOOK_BOOK": "postgres", "STAGEBOOK_DATABASE_URL": database_url}
         super().__init__(
             data,
             "--log-form=text",
+            *arguments,
             **self._database,
             STAGEBOOK_NODE_NAME=name,
             STAGEBOOK_INTERNAL_LISTEN="127.0.0.1:0",

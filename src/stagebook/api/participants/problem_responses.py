@@ -125,6 +125,7 @@ def problem_of(error: StagebookError | RequestRefusedError) -> Problem:
             return Problem(status=status, code=f"TOKEN_{error.refusal.name}", message=str(error), headers=headers)
         case AttemptRefusedError():
             return Problem(status=ATTEMPT_STATUSES.get(error.code, 400), code=error.code.value, message=str(error))
-    status, code = OTHER_STATUSES.get(type(error), (400, "REFUSED"))
+    known = (OTHER_STATUSES[ancestor] for ancestor in type(error).__mro__ if ancestor in OTHER_STATUSES)
+    status, code = next(known, (400, "REFUSED"))
     headers = (RETRY_SOON,) if status == 503 else ()
     return Problem(status=status, code=code, message=str(error), headers=headers)

@@ -77,7 +77,8 @@ def problem_response(error: Exception) -> HttpResponse | None:
         case ApiRefusedError():
             return _response(error.status, error.code, error.detail, error.headers)
         case StagebookError():
-            status, code = _STATUSES.get(type(error), (400, ApiProblemCode.INVALID_PARAMETER))
+            known = (_STATUSES[ancestor] for ancestor in type(error).__mro__ if ancestor in _STATUSES)
+            status, code = next(known, (400, ApiProblemCode.INVALID_PARAMETER))
             return _response(status, code, str(error), (_RETRY_SOON,) if status == 503 else ())
         case _:
             return None

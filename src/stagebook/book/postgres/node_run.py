@@ -108,7 +108,7 @@ def renew_run(connection: PostgresConnection, run_id: int) -> None:
     Raises RunFencedError if the run is over, and BookUnreachableError.
     """
     if not connection.execute(_RENEW, (run_id,)):
-        raise RunFencedError(f"run {run_id} of this node is over: another node has taken over, so this one must end")
+        raise RunFencedError(f"run {run_id} of this node is over: another node has taken over, try again")
 
 
 def end_run(connection: PostgresConnection, run_id: int) -> None:

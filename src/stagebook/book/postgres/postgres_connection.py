@@ -26,7 +26,7 @@ from psycopg import conninfo, errors
 from psycopg.types.numeric import Int8Dumper
 
 from stagebook.book.postgres.statement_translation import translated
-from stagebook.book.store import BookDamagedError, BookFailedError, BookRefusedError
+from stagebook.book.store import BookDamagedError, BookFailedError, BookRefusedError, BookTakenOverError
 from stagebook.book.tables.rows import Row
 from stagebook.book.tables.table_connection import Parameters
 
@@ -93,7 +93,7 @@ class LockTimeoutError(BookFailedError):
     """A statement waited too long for the lock of another session. It has changed nothing."""
 
 
-class RunFencedError(BookFailedError):
+class RunFencedError(BookTakenOverError):
     """Another node has taken over from this run of the node, which may not write any more."""
 
 
@@ -332,7 +332,7 @@ def failure(url: str, error: psycopg.Error) -> BookFailedError:
     if password := _parameters(url).get("password"):
         text = text.replace(password, "...")
     if error.sqlstate == _FENCED:
-        return RunFencedError(f"{text}: another node has taken over, so this one must end")
+        return RunFencedError(f"{text}: another node has taken over, try again")
     if is_unreachable(error):
         return BookUnreachableError(f"{place} cannot be reached: {text}. Check that it runs, and the database URL.")
     if isinstance(error, _DAMAGED):

@@ -109,11 +109,14 @@ class ForwardingApplication:
             finally:
                 body.forget()
 
-    def forget_runs(self, alive: frozenset[int]) -> None:
-        """End the connections to runs that have owned nothing for FORGET_SECONDS. Their requests fail at once.
+    def forget_runs(self, alive: frozenset[int], *, replaced: frozenset[int]) -> None:
+        """End the connections to runs that are over: those whose accounts others own (`replaced`), and those that have
+        owned nothing for FORGET_SECONDS. Their requests fail at once.
 
         `alive` are the runs that own an account. After an outage of the database, all look dead for a moment.
         """
+        for run_id in replaced:
+            self._forget(run_id)
         now = self._monotonic()
         used = self._pools.keys() | self.tunnels.run_ids()
         self._missing_since = {run_id: self._missing_since.get(run_id, now) for run_id in used - alive}

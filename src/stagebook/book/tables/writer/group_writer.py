@@ -90,7 +90,7 @@ class GroupWriter(Generic[Connection]):
     def require_working(self) -> None:
         """Raise BookFailedError if an earlier commit failed."""
         if self._failure is not None:
-            raise BookFailedError(str(self._failure)) from self._failure
+            raise type(self._failure)(str(self._failure)) from self._failure
 
     def put(self, rows: TransactionRows, last_sequence: int, event_sequence: int = 0) -> Durable:
         """Queue the rows of a transaction; return the future of its group.

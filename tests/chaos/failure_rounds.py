@@ -1,0 +1,289 @@
+"""Rounds in which a node or the database fails, and what must be true after each.
+
+    python -m tests.chaos.failure_rounds KIND ...
+
+Three nodes serve two accounts. Writers and participants use all nodes. Then something happens to one node (the victim)
+or to the database. The kinds of rounds are in ROUNDS. `make chaos` runs them.
+"""
+
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+from stagebook.stage.events import Cause
+from tests.chaos.acknowledged_writes import AcknowledgedWrites, WritingClients
+from tests.chaos.chaos_cluster import ACCOUNTS, ChaosCluster, ChaosNode, running_cluster, wait_for
+from tests.chaos.chaos_peers import ChaosPeers
+from tests.chaos.stored_facts import (
+    database_seconds,
+    left_events,
+    require_no_overlap,
+    require_stored,
+    transaction_number,
+)
+
+PEERS: Final = 3
+EXIT_STOPPED, EXIT_FENCED = 0, 3
+FENCED_MESSAGE: Final = "another node has taken over the accounts of this one"
+LOAD_SECONDS: Final = 0.5
+LEASE_SECONDS: Final = 3.0
+STOPPED_SECONDS: Final = 10.0
+
+
+class RoundFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a round has measured, in seconds after the failure, by the clock of the database.
+
+    `left_seconds`: all LEFT of the victim's participants are committed. `joined_seconds`: a participant who tries to
+    join since the failure is connected. `written_seconds`: a client with boto3's own retries has its answer.
+    """
+
+    kind: str
+    left_seconds: float
+    joined_seconds: float
+    written_seconds: float
+    acknowledged: int
+    refused: int
+    unanswered: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kind}: LEFT after {self.left_seconds:.2f} s, joined after {self.joined_seconds:.2f} s, written "
+            f"after {self.written_seconds:.2f} s; {self.acknowledged} acknowledged, {self.refused} refused, "
+            f"{self.unanswered} unanswered"
+        )
+
+
+class Round:
+    """A round on a cluster under load."""
+
+    def __init__(self, cluster: ChaosCluster, writes: AcknowledgedWrites, peers: ChaosPeers, kind: str) -> None:
+        self.cluster = cluster
+        self._writes = writes
+        self._peers = peers
+        self._kind = kind
+        self._before = (writes.acknowledged, writes.refused, writes.unanswered)
+        owners = cluster.owners()
+        self.run, name, self._slot = owners[ACCOUNTS[0]]
+        self.owner = cluster.node(name)
+        self.accounts = sorted(account for account, (run, _, _) in owners.items() if run == self.run)
+        self._since = transaction_number(cluster)
+
+    def begin(self) -> None:
+        """Let participants join the stages of the owner, through all nodes; note the time."""
+        wait_for(lambda: self.cluster.taker(self.owner), "a node that may take accounts")
+        taker = self.cluster.taker(self.owner)
+        assert taker is not None
+        self.other = taker
+        nodes = [node for node in self.cluster.nodes if node.is_serving]
+        self._participant_ids = []
+        joining: list[Future[float]] = []
+        for number in range(PEERS):
+            node = nodes[number % len(nodes)]
+            participant_id, token = self._new_token(node)
+            self._participant_ids.append(participant_id)
+            joining.append(self._peers.publish(node, token))
+        for each in joining:
+            each.result()
+        time.sleep(LOAD_SECONDS)
+        self._next_token = self._new_token(self.other)[1]
+        self.failed_at = database_seconds(self.cluster)
+
+    def try_again(self) -> None:
+        """Let a participant join and a client with retries write, from now on, through a node that is not the owner."""
+        self._joining = self._peers.publish(self.other, self._next_token)
+        self.cluster.client(self.other, ACCOUNTS[0], retries=True).create_stage(name=f"retried-{time.time_ns()}")
+        self._written_at = time.time()
+
+    def wait_for_left(self, cause: Cause) -> float:
+        """Wait until LEFT of all participants is stored; return when the last one was committed."""
+        wait_for(lambda: len(self._left()) == PEERS, "LEFT of all participants")
+        left = self._left().values()
+        assert {found for found, _ in left} == {cause}
+        return max(seconds for _, seconds in left) - self.failed_at
+
+    def require_other_owner(self) -> None:
+        """Wait until each account has another owner."""
+        wait_for(lambda: all(self.cluster.owners()[each][0] != self.run for each in self.accounts), "another owner")
+
+    def require_same_owner(self) -> None:
+        """Raise AssertionError if an account has got another owner, or a participant was taken for gone."""
+        assert all(self.cluster.owners()[each][0] == self.run for each in self.accounts)
+        assert self._left() == {}
+
+    def finish(self, left_seconds: float = 0.0) -> RoundFacts:
+        """Wait until all accounts are written again, then check everything."""
+        joined_at = self._joining.result()
+        known = dict(self._writes.by_account)
+        wait_for(
+            lambda: all(self._writes.by_account[each] > count for each, count in known.items()),
+            "writes to all accounts",
+        )
+        require_stored(self.cluster, self._writes)
+        if left_seconds:
+            require_no_overlap(self.cluster, self.accounts, old_slot=self._slot, since=self._since)
+        self._peers.close_all()
+        acknowledged, refused, unanswered = self._before
+        return RoundFacts(
+            kind=self._kind,
+            left_seconds=left_seconds,
+            joined_seconds=joined_at - self.failed_at,
+            written_seconds=self._written_at - self.failed_at,
+            acknowledged=self._writes.acknowledged - acknowledged,
+            refused=self._writes.refused - refused,
+            unanswered=self._writes.unanswered - unanswered,
+        )
+
+    def _left(self) -> dict[str, tuple[Cause | None, float]]:
+        return left_events(self.cluster, self._participant_ids)
+
+    def _new_token(self, node: ChaosNode) -> tuple[str, str]:
+        client = self.cluster.client(node, ACCOUNTS[0], retries=True)
+        created = client.create_stage(participantTokenConfigurations=[{"userId": "peer"}])
+        token = created["participantTokens"][0]
+        return token["participantId"], token["token"]
+
+
+def killed(this: Round) -> RoundFacts:
+    """The owner is killed."""
+    this.owner.process.send_signal(signal.SIGKILL)
+    this.owner.is_avoided = True
+    this.try_again()
+    left_seconds = this.wait_for_left(Cause.CRASH_RECOVERY)
+    this.owner.process.wait()
+    return this.finish(left_seconds)
+
+
+def stopped(this: Round) -> RoundFacts:
+    """The owner is stopped for longer than its lease, and goes on."""
+    this.owner.process.send_signal(signal.SIGSTOP)
+    this.owner.is_avoided = True
+    this.try_again()
+    left_seconds = this.wait_for_left(Cause.CRASH_RECOVERY)
+    this.owner.process.send_signal(signal.SIGCONT)
+    _require_fenced(this.owner)
+    return this.finish(left_seconds)
+
+
+def black_hole(this: Round) -> RoundFacts:
+    """The network between the owner and the database swallows everything for longer than the lease, and heals."""
+    this.owner.proxy.cut()
+    return _cut_off(this)
+
+
+def refused(this: Round) -> RoundFacts:
+    """The owner cannot connect to the database for longer than the lease, then it can."""
+    this.owner.proxy.refuse()
+    return _cut_off(this)
+
+
+def _cut_off(this: Round) -> RoundFacts:
+    this.try_again()
+    left_seconds = this.wait_for_left(Cause.CRASH_RECOVERY)
+    this.owner.proxy.heal()
+    _require_fenced(this.owner)
+    return this.finish(left_seconds)
+
+
+def terminated(this: Round) -> RoundFacts:
+    """The owner gets SIGTERM, as in a rolling restart. Others take its accounts without waiting for a lease."""
+    this.owner.is_avoided = True
+    this.owner.process.send_signal(signal.SIGTERM)
+    this.try_again()
+    left_seconds = this.wait_for_left(Cause.SHUTDOWN)
+    assert this.owner.process.wait() == EXIT_STOPPED
+    return this.finish(left_seconds)
+
+
+def asked_node_killed(this: Round) -> RoundFacts:
+    """A node that owns nothing is killed while it sends requests on."""
+    asked, this.other = this.other, this.owner
+    asked.process.send_signal(signal.SIGKILL)
+    asked.is_avoided = True
+    this.try_again()
+    asked.process.wait()
+    this.require_same_owner()
+    return this.finish()
+
+
+def database_killed(this: Round) -> RoundFacts:
+    """All processes of the database are killed, and it starts again. Nobody loses an account."""
+    this.cluster.server.kill()
+    this.cluster.server.start()
+    this.try_again()
+    time.sleep(LEASE_SECONDS + 1.0)  # Others would take the accounts now, if they took the heartbeats for old ones.
+    this.require_same_owner()
+    return this.finish()
+
+
+def database_stopped(this: Round) -> RoundFacts:
+    """All processes of the database are stopped for STOPPED_SECONDS, and go on. Nobody loses an account."""
+    this.cluster.server.send_signal(signal.SIGSTOP)
+    time.sleep(STOPPED_SECONDS)
+    this.cluster.server.send_signal(signal.SIGCONT)
+    this.try_again()
+    time.sleep(LEASE_SECONDS + 1.0)
+    this.require_same_owner()
+    return this.finish()
+
+
+ROUNDS: Final[Mapping[str, Callable[[Round], RoundFacts]]] = MappingProxyType(
+    {
+        "kill": killed,
+        "stop": stopped,
+        "black hole": black_hole,
+        "refuse": refused,
+        "terminate": terminated,
+        "kill asked node": asked_node_killed,
+        "kill database": database_killed,
+        "stop database": database_stopped,
+    }
+)
+
+
+class ChaosRun:
+    """Rounds on one cluster, with the same writers."""
+
+    def __init__(self, cluster: ChaosCluster, writes: AcknowledgedWrites, peers: ChaosPeers) -> None:
+        self._cluster = cluster
+        self._writes = writes
+        self._peers = peers
+
+    def round(self, kind: str) -> RoundFacts:
+        """Run a round."""
+        this = Round(self._cluster, self._writes, self._peers, kind)
+        this.begin()
+        facts = ROUNDS[kind](this)
+        self._cluster.start_missing()
+        return facts
+
+
+def _require_fenced(node: ChaosNode) -> None:
+    node.is_avoided = True
+    assert node.process.wait() == EXIT_FENCED, node.process.output
+    assert FENCED_MESSAGE in node.process.output, node.process.output
+
+
+def main() -> None:
+    """Run rounds of the kinds in the arguments, and print what was measured."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_cluster(Path(folder)) as cluster,
+        WritingClients(cluster) as writes,
+        ChaosPeers() as peers,
+    ):
+        wait_for(lambda: all(writes.by_account.values()), "the first writes")
+        run = ChaosRun(cluster, writes, peers)
+        for kind in sys.argv[1:]:
+            print(run.round(kind), flush=True)
+
+
+if __name__ == "__main__":
+    main()
