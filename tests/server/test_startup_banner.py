@@ -101,3 +101,47 @@ def test_insecure_and_contradictory_settings_have_a_warning(settings: Settings, 
     assert len(found) == len(expected)
     for warning, start in zip(found, expected, strict=True):
         assert warning.startswith(start)
+
+
+def test_a_node_is_described_in_the_banner() -> None:
+    assert "  node  " not in banner(ingest="")
+    text = startup_banner(
+        Settings(),
+        version="1",
+        listening="a",
+        public_url="b",
+        data=Path("/d"),
+        media="m",
+        ingest="",
+        node="node-1 (run 7)",
+    )
+    assert "  node         node-1 (run 7)\n" in text
+
+
+@pytest.mark.parametrize(
+    ("url", "is_protected"),
+    [
+        ("postgresql://ann:sesame@db.example.com/book", False),
+        ("postgresql://ann:sesame@db.example.com/book?sslmode=require", False),
+        ("postgresql://ann:sesame@db.example.com/book?sslmode=verify-full", True),
+        ("postgresql://ann@127.0.0.1:5433/book", True),
+        ("postgresql://ann@[::1]:5433/book", True),
+        ("postgresql://ann@localhost,10.0.0.7:5433/book", False),
+        ("postgresql:///book?host=/var/run/postgresql", True),
+        ("postgresql:///book?host=10.0.0.7", False),
+        ("postgresql://%2Frun%2Fpostgresql/book", True),
+    ],
+)
+def test_a_database_on_another_machine_needs_tls(url: str, *, is_protected: bool) -> None:
+    found = settings_warnings(Settings(book="postgres", database_url=url))
+    assert any("sslmode" in warning for warning in found) == (not is_protected)
+    assert "sesame" not in str(found)
+
+
+def test_the_internal_server_of_a_node_is_not_for_every_network() -> None:
+    node: dict[str, Any] = {"book": "postgres", "database_url": "postgresql:///book"}
+    assert any("only node of its database" in warning for warning in settings_warnings(Settings(**node)))
+    node |= {"cluster_secret": "s" * 32, "public_url": "https://a.example", "internal_url": "http://10.0.0.1:9000"}
+    for listen, is_open in (("0.0.0.0:9000", True), ("10.0.0.1:9000", False)):
+        found = settings_warnings(Settings(**node, internal_listen=listen))
+        assert any("open to every network" in warning for warning in found) == is_open

@@ -19,6 +19,7 @@ from stagebook.cli import (
     webhooks_commands,
 )
 from stagebook.cli.books import check_command, copy_command
+from stagebook.cli.cluster import cluster_commands
 from stagebook.cli.compositions import compositions_commands
 from stagebook.cli.exit_codes import (
     EXIT_FAILED,
@@ -74,6 +75,7 @@ def parser_of_commands() -> argparse.ArgumentParser:
     compositions_commands.add_commands(commands)
     webhooks_commands.add_commands(commands)
     livekit_commands.add_commands(commands)
+    cluster_commands.add_commands(commands)
     check_command.add_commands(commands)
     copy_command.add_commands(commands)
     doctor_command.add_commands(commands)

@@ -1,6 +1,6 @@
 """A node of a cluster: the two ASGI applications around a router, and the directory between them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -42,11 +42,13 @@ class ClusterNode:
         now_ms: Callable[[], int],
         randomness: Randomness,
         encoders: RoutedEncoders | None = None,
+        describe: Callable[[], bytes] | None = None,
     ) -> None:
         """`source` reads the owners of all accounts, `local` is what this node owns.
 
         `is_known` returns whether an account is one of this server's access keys or bearer keys. `now_ms` is the
         machine's clock, in milliseconds since the epoch. `encoders` are the ingest processes, None without RTMP.
+        `describe` returns the state of this node as JSON, for other nodes and the command line.
         """
         seal = ForwardingSeal(identity.cluster_secret, now_ms=now_ms)
         self._directory = OwnerDirectory(source, on_refreshed=self._on_refreshed)
@@ -63,7 +65,9 @@ class ClusterNode:
         if encoders is not None:
             self._routing = EncoderRouting(encoders, search=search, local=local, seal=seal, node=identity.name)
         take_encoder = None if self._routing is None else self._routing.take
-        self._internal = InternalApplication(application, local=local, seal=seal, take_encoder=take_encoder)
+        self._internal = InternalApplication(
+            application, local=local, seal=seal, take_encoder=take_encoder, describe=describe
+        )
 
     @property
     def application(self) -> Application:
@@ -79,6 +83,11 @@ class ClusterNode:
     def counts(self) -> ForwardingCounts:
         """What was sent on to other nodes."""
         return self._forwarding.counts
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """The requests of other nodes that were refused: not signed by a node, or for accounts of another run."""
+        return {"unsigned": self._internal.refused, "not_owner": self._internal.misdirected}
 
     async def start(self) -> None:
         """Read the directory, and keep it up to date."""

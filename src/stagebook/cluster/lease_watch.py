@@ -74,6 +74,10 @@ class LeaseWatch:
         self._pause = pause
         self._task: asyncio.Task[None] | None = None
         self._is_failing = False
+        self.failures = 0
+        """Looks that have failed."""
+        self.taken = 0
+        """Accounts that were taken from other nodes."""
 
     def start(self) -> None:
         """Begin to look."""
@@ -95,6 +99,7 @@ class LeaseWatch:
             try:
                 look = await self._source.look(run_id=self._accounts.run_id, held=self._accounts.account_ids)
             except BookFailedError as error:
+                self.failures += 1
                 self._contact.note_failure()
                 self._log_failure(error)
                 continue
@@ -106,9 +111,11 @@ class LeaseWatch:
     async def _take(self, abandoned: Sequence[str]) -> None:
         """Take accounts of runs that have ended, and of late ones once those are known to be dead."""
         for account_id in self._chance.sample(abandoned, len(abandoned)):
+            is_new = account_id not in self._accounts.account_ids
             # The book itself fails as well then, which ends the process.
             with contextlib.suppress(BookFailedError):
                 if await self._accounts.acquire(account_id):
+                    self.taken += is_new
                     _log.warning("took an account of a node that is gone", account_id=account_id)
 
     def _log_failure(self, error: BookFailedError) -> None:

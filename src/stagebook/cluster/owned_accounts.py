@@ -58,6 +58,11 @@ class OwnedAccounts:
         self._is_stopping = False
 
     @property
+    def owned_before(self) -> float:
+        """The monotonic time, in seconds, before which no other node has taken an account of this one."""
+        return self._book.owned_before
+
+    @property
     def run_id(self) -> int:
         """The id of this run."""
         return self._book.run_id

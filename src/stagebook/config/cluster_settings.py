@@ -8,6 +8,7 @@ sign what they send to each other with `cluster_secret`.
 import re
 import socket
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Annotated, Final, Literal
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -132,6 +133,36 @@ def database_secrets(url: str) -> list[str]:
     written = _written_password(parts)
     in_query = [value for name, value in parse_qsl(parts.query) if name in {"password", "sslpassword"}]
     return list(dict.fromkeys(secret for secret in (written, unquote(written), *in_query) if secret))
+
+
+def encrypts_database(url: str) -> bool:
+    """Return whether the way to a database is protected: TLS with a verified server, or none that leaves this machine.
+
+    A host that the environment or a service file gives is not known, and counts as this machine.
+    """
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    if query.get("sslmode") in {"verify-ca", "verify-full"}:
+        return True
+    # Not `parts.hostname`, for the same reason as below.
+    named = parts.netloc.rpartition("@")[2].split(",")
+    hosts = [_host_of(each) for each in named if each] or query.get("host", "").split(",")
+    return all(_is_this_machine(unquote(host)) for host in hosts)
+
+
+def _host_of(text: str) -> str:
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0]
+
+
+def _is_this_machine(host: str) -> bool:
+    if host in {"", "localhost"} or host.startswith(("/", "@")):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _written_password(parts: SplitResult) -> str:

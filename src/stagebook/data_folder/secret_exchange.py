@@ -30,15 +30,26 @@ def exchange_secrets(folder: DataFolder, store: SecretStore, *, account_id: str,
 
     Raises DataFolderError for a data folder that has another secret than the book.
     """
-    generated: tuple[tuple[Path, Callable[[], object]], ...] = (
-        (folder.access_key_path, lambda: folder.access_key(account_id=account_id, randomness=randomness)),
-        (folder.token_key_path, folder.token_signing_key),
-        (folder.page_secret_path, lambda: folder.page_token_secret(randomness=randomness)),
-        (folder.stream_key_secret_path, lambda: folder.stream_key_secret(randomness=randomness, may_generate=True)),
-        (folder.webhook_secret_path, lambda: folder.webhook_secret(randomness=randomness)),
+    generators: tuple[Callable[[], object], ...] = (
+        lambda: folder.access_key(account_id=account_id, randomness=randomness),
+        folder.token_signing_key,
+        lambda: folder.page_token_secret(randomness=randomness),
+        lambda: folder.stream_key_secret(randomness=randomness, may_generate=True),
+        lambda: folder.webhook_secret(randomness=randomness),
     )
-    for path, generate in generated:
+    for path, generate in zip(shared_secret_paths(folder), generators, strict=True):
         _exchange(path, store, generate)
+
+
+def shared_secret_paths(folder: DataFolder) -> tuple[Path, ...]:
+    """Return the files of a data folder that all nodes of a book have, each under its name in the store."""
+    return (
+        folder.access_key_path,
+        folder.token_key_path,
+        folder.page_secret_path,
+        folder.stream_key_secret_path,
+        folder.webhook_secret_path,
+    )
 
 
 def _exchange(path: Path, store: SecretStore, generate: Callable[[], object]) -> None:

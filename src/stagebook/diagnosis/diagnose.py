@@ -9,7 +9,7 @@ from stagebook.config.settings import Settings
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.diagnosis.certificate_checks import judge_certificate, read_certificate_facts
 from stagebook.diagnosis.clock_checks import judge_clock, read_clock_facts
-from stagebook.diagnosis.finding import Finding
+from stagebook.diagnosis.finding import Finding, Severity
 from stagebook.diagnosis.folder_checks import judge_folder, read_folder_facts
 from stagebook.diagnosis.library_checks import judge_libraries
 from stagebook.diagnosis.library_versions import read_library_versions
@@ -33,6 +33,7 @@ def diagnose(settings: Settings, *, settings_file: Path | None = None) -> list[F
     livekit = read_livekit_facts(settings)
     if livekit is not None:
         findings.append(judge_livekit(livekit))
+    findings += _check_cluster(settings, folder, is_running=server.process_id is not None)
     findings += judge_spools(read_spool_facts(settings, folder))
     findings += judge_resources(read_resource_facts(settings))
     findings += (judge_port(facts, server_id=server.process_id) for facts in read_port_facts(settings))
@@ -44,6 +45,26 @@ def diagnose(settings: Settings, *, settings_file: Path | None = None) -> list[F
         findings += judge_certificate(certificate, now=datetime.now(UTC))
     findings += judge_clock(read_clock_facts(newest_event_ms=server.newest_event_ms))
     return [*findings, *judge_libraries(read_library_versions())]
+
+
+def _check_cluster(settings: Settings, folder: DataFolder, *, is_running: bool) -> list[Finding]:
+    if settings.database_url is None:
+        return []
+    try:
+        # Late: it needs the extra.
+        from stagebook.diagnosis.cluster.cluster_checks import check_cluster
+    except ImportError:
+        return [
+            Finding(
+                check="database",
+                subject="psycopg",
+                severity=Severity.ERROR,
+                found="the extra postgres is not installed",
+                meaning="the server does not start",
+                remedy="pip install 'stagebook[postgres]'",
+            )
+        ]
+    return list(check_cluster(settings, folder, settings.database_url, is_running=is_running))
 
 
 def diagnose_without_settings(error: ConfigError) -> list[Finding]:

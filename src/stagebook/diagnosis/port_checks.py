@@ -34,7 +34,7 @@ class PortFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_port_facts(settings: Settings) -> list[PortFacts]:
     """Bind the ports of the settings together, as the server does, and return what became of each."""
-    listening = {name: getattr(settings, name) for name in ("listen", "rtmp_listen", "rtmps_listen")}
+    listening = {name: getattr(settings, name) for name in ("listen", "internal_listen", "rtmp_listen", "rtmps_listen")}
     with ExitStack() as bound:
         found = [_tcp_facts(name, parse_address(text), bound) for name, text in listening.items() if text]
         for host in media_bind_addresses(settings):

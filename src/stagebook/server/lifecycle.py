@@ -18,11 +18,13 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import structlog
 import uvloop
 
 from stagebook.api.asgi import Application
 from stagebook.api.aws.operation_calls import OperationCalls
+from stagebook.api.node_state import DatabaseContactState, MeasuredNode, NodeHealth
 from stagebook.api.watch.health import Health, ServerStatus
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.store import BookFailedError, BookRefusedError, BookTakenOverError
@@ -216,7 +218,14 @@ class Server:
         # Imported late: other servers do not need it.
         from stagebook.server.cluster.node_wiring import InternalServer, build_cluster_node
 
-        cluster = build_cluster_node(self._parts, node, self._router, calls=calls, access=access)
+        cluster = build_cluster_node(
+            self._parts,
+            node,
+            self._router,
+            calls=calls,
+            access=access,
+            describe=lambda: msgspec.json.encode(self._health()),
+        )
         self._cluster, self._internal = cluster, InternalServer(self._parts, cluster)
         await cluster.start()
         self._internal.start(self._on_internal_ended)
@@ -250,18 +259,28 @@ class Server:
             simulated_composer=None if parts.controlled is None else parts.controlled.composer,
             webhook_backlogs=lambda: parts.delivery.backlogs,
             livekit=parts.livekit_counts,
+            node=self._measured_node,
         )
 
+    def _measured_node(self) -> MeasuredNode | None:
+        if self._parts.node is None or self._cluster is None:
+            return None
+        return self._parts.node.measured(self._cluster)
+
     def _health(self) -> Health:
-        parts = self._parts
+        parts, status = self._parts, self._status
+        node = msgspec.UNSET if parts.node is None else parts.node.health()
+        if isinstance(node, NodeHealth) and node.database is DatabaseContactState.UNREACHABLE:
+            status = ServerStatus.NO_DATABASE if status is ServerStatus.OK else status
         return Health(
-            status=self._status,
+            status=status,
             version=parts.version,
             auth=parts.settings.auth,
             unknown_stream_keys=parts.manager.unknown_stream_keys,
             encoder_streams=0 if parts.media.ingest is None else parts.media.ingest.load.streams,
             shed_encoders=0 if parts.media.ingest is None else parts.media.ingest.load.shed_encoders,
             livekit=parts.livekit_health(),
+            node=node,
         )
 
     def _on_started(self) -> None:
@@ -275,6 +294,7 @@ class Server:
             data=parts.folder.path,
             media=parts.media.description,
             ingest="" if parts.media.ingest is None else parts.media.ingest.describe(),
+            node="" if parts.node is None else parts.node.describe(),
         )
         print(banner, flush=True)
         if parts.room_history is not None:

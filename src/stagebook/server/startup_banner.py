@@ -6,16 +6,25 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from stagebook.config.cluster_settings import encrypts_database
 from stagebook.config.settings import SETTINGS, Settings
 
 
 def startup_banner(
-    settings: Settings, *, version: str, listening: str, public_url: str, data: Path, media: str, ingest: str
+    settings: Settings,
+    *,
+    version: str,
+    listening: str,
+    public_url: str,
+    data: Path,
+    media: str,
+    ingest: str,
+    node: str = "",
 ) -> str:
     """Return the text of the banner, several lines.
 
     `listening` is the address of the HTTP server. `media` and `ingest` describe the addresses of WebRTC and RTMP;
-    `ingest` is empty if RTMP and RTMPS are switched off.
+    `ingest` is empty if RTMP and RTMPS are switched off. `node` describes a node, and is empty for any other server.
     """
     environment = f'eval "$({env_command(settings)})"'
     lines = [
@@ -24,6 +33,7 @@ def startup_banner(
         f"  media        {media}",
         f"  encoders     {ingest or 'none: rtmp_listen and rtmps_listen are switched off'}",
         f"  console      {public_url}/console/",
+        *([f"  node         {node}"] if node else []),
         f"  data         {data}",
         f"  AWS clients  {environment}",
         "               then for example: aws ivs-realtime create-stage --name first",
@@ -63,7 +73,7 @@ def settings_warnings(settings: Settings) -> Sequence[str]:
         )
     if not address.is_loopback and not (settings.public_url or "").startswith("https:"):
         found.append("tokens and signed requests travel unencrypted: use a TLS proxy in front of a public address")
-    return [*found, *_ingest_warnings(settings)]
+    return [*found, *_ingest_warnings(settings), *_node_warnings(settings)]
 
 
 def _media_port_warnings(settings: Settings) -> Iterator[str]:
@@ -87,6 +97,18 @@ def _ingest_warnings(settings: Settings) -> Iterator[str]:
     for scheme, address, public_url in servers:
         if address is not None and address.is_loopback and public_url is None:
             yield f'{scheme}_listen accepts only encoders on this machine: listen on another address, or set it to ""'
+
+
+def _node_warnings(settings: Settings) -> Iterator[str]:
+    if settings.database_url is None:
+        return
+    if not encrypts_database(settings.database_url):
+        yield "database_url has no sslmode=verify-full: secrets and events travel unprotected to another machine"
+    internal = settings.internal_address
+    if internal is None:
+        yield "internal_listen is not set: this must be the only node of its database"
+    elif internal.is_wildcard:
+        yield "internal_listen is open to every network: let only the other nodes reach it, with a firewall"
 
 
 def _short(program: Path) -> str:

@@ -30,7 +30,8 @@ async def get_health(
 
 
 @pytest.mark.parametrize(
-    ("server_status", "expected"), [(ServerStatus.OK, 200), (ServerStatus.STOPPING, 503), (ServerStatus.FAILED, 503)]
+    ("server_status", "expected"),
+    [(ServerStatus.OK, 200), (ServerStatus.STOPPING, 503), (ServerStatus.NO_DATABASE, 503), (ServerStatus.FAILED, 503)],
 )
 async def test_the_http_status_follows_the_server_status(server_status: ServerStatus, expected: int) -> None:
     status, headers, body = await get_health(server_status)

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.metrics_core import Metric
 
+from stagebook.api.node_state import DatabaseContactState, MeasuredNode, NodeHealth
+from stagebook.api.watch.metrics.node_metrics import NodeMetrics
 from tests.e2e.metrics.scraped_metrics import ScrapedMetrics, scrape
 from tests.e2e.server import RunningServer
 
@@ -23,6 +26,26 @@ OF_PROMETHEUS = {"instance", "job", "le"}
 
 OF_LIVEKIT = "stagebook_livekit_"
 """Only a server with a LiveKit has these metrics."""
+OF_NODE = "stagebook_node_"
+"""Only a server with its book in a database has these: `NodeMetrics`, which needs no running node."""
+
+
+def node_metrics() -> dict[str, Metric]:
+    """The metrics of a node, by the names of their samples."""
+    health = NodeHealth(
+        name="a", run_id=1, accounts=1, database=DatabaseContactState.REACHABLE, lease_seconds=2.5, backlog=0
+    )
+    counts = {"any": 1}
+    measured = MeasuredNode(
+        health=health,
+        forwarded=counts,
+        forwarding_failures=counts,
+        refused=counts,
+        taken_accounts=counts,
+        waiting_reads=counts,
+        database_errors=counts,
+    )
+    return {sample.name: family for family in NodeMetrics(lambda: measured)() for sample in family.samples}
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +83,19 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 
 def test_the_table_for_users_lists_exactly_the_metrics_of_a_server(scraped: ScrapedMetrics) -> None:
-    own = {name: kind for name, (kind, _) in documented().items() if not name.startswith(OF_LIVEKIT)}
+    own = {name: kind for name, (kind, _) in documented().items() if not name.startswith((OF_LIVEKIT, OF_NODE))}
     assert own == {name: family.type for name, family in scraped.families.items()}
+
+
+def test_the_table_for_users_lists_exactly_the_metrics_of_a_node() -> None:
+    found = {
+        name: (
+            "gauge" if family.type == "info" else family.type,
+            {label for sample in family.samples for label in sample.labels},
+        )
+        for name, family in node_metrics().items()
+    }
+    assert found == {name: row for name, row in documented().items() if name.startswith(OF_NODE)}
 
 
 def test_every_label_is_documented(scraped: ScrapedMetrics) -> None:
@@ -84,7 +118,7 @@ def test_each_expression_uses_metrics_and_labels_of_a_server(
 ) -> None:
     names = set(NAME.findall(MATCHERS.sub("", expression))) - {"up"}
     table = documented()
-    assert names <= sample_names(scraped) | {name for name in table if name.startswith(OF_LIVEKIT)}, what
+    assert names <= sample_names(scraped) | {name for name in table if name.startswith((OF_LIVEKIT, OF_NODE))}, what
     families = {re.sub("_(bucket|count|sum)$", "", name) if name not in table else name for name in names}
     known = OF_PROMETHEUS.union(*(table[family][1] for family in families))
     used = {label for matchers in MATCHERS.findall(expression) for label in LABEL.findall(matchers)}
@@ -109,4 +143,4 @@ def test_every_metric_has_a_place_on_the_dashboard(scraped: ScrapedMetrics) -> N
     targets = [target for panel in dashboard()["panels"] for target in panel.get("targets", ())]
     shown = set(NAME.findall(" ".join(target["expr"] for target in targets)))
     shown = {re.sub("_(bucket|count|sum)$", "", name) if name not in scraped.families else name for name in shown}
-    assert set(scraped.families) - shown == set()
+    assert (set(scraped.families) | node_metrics().keys()) - shown == set()

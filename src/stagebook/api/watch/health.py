@@ -1,6 +1,7 @@
 """GET /health: whether the server is serving, for load balancers, container orchestrators and start scripts.
 
-The response is 200 while everything works and 503 while it does not. It needs no authentication.
+The response is 200 while everything works and 503 while it does not. It needs no authentication. A node of a cluster
+works while its run is renewed in the database: a load balancer takes it out once it may have lost its accounts.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import msgspec
 
 from stagebook.api.asgi import Header, Receive, Scope, Send
 from stagebook.api.http_responses import HttpResponse, send_response
+from stagebook.api.node_state import NodeHealth
 
 _HEADERS: tuple[Header, ...] = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 
@@ -20,6 +22,8 @@ class ServerStatus(StrEnum):
 
     OK = "ok"
     STOPPING = "stopping"
+    NO_DATABASE = "no-database"
+    """A node that has not reached the database for almost a lease."""
     FAILED = "failed"
 
 
@@ -50,6 +54,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     shed_encoders: int
     livekit: LiveKitHealth | msgspec.UnsetType | None = msgspec.UNSET
     """None before the first ping is answered or has failed."""
+    node: NodeHealth | msgspec.UnsetType = msgspec.UNSET
+    """Only of a server with its book in a database."""
 
 
 class HealthApi:

@@ -4,10 +4,13 @@ An account has one owner at a time, because its lease names one run, and a run t
 (`node_run.py`). An owner keeps its accounts until its run is over. `take_account` is one transaction, see
 `account_functions.py`; of several takers one succeeds.
 
+`list_leases` is for directories, which need all owners; `list_accounts` and `count_accounts` are for people.
+
 Each change of an owner is sent on the channel of LeaseChanges, so that directories need not wait for their next look.
 """
 
 from collections.abc import Collection
+from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -31,6 +34,22 @@ SELECT extract(epoch FROM clock_timestamp())::double precision, ARRAY(
     SELECT account_id FROM account_lease JOIN node_run USING (run_id)
     WHERE {_IS_OVER} OR (run_id = %s AND account_id <> ALL(%s::text[])) ORDER BY account_id)
 """  # noqa: S608 - a constant
+# Of an account whose run is over, nobody has looked yet, or no node runs: who gets a request for it takes it.
+_STATE: Final = """
+CASE WHEN node_run.run_id IS NULL OR node_run.ended_at IS NOT NULL AND node_run.fenced_at IS NULL THEN 'FREE'
+    WHEN node_run.fenced_at IS NOT NULL
+        OR node_run.heartbeat_at < clock_timestamp() - %s::double precision * interval '1 second' THEN 'ABANDONED'
+    ELSE 'OWNED' END
+"""
+_LIST_STATES: Final = f"""
+SELECT account_id, {_STATE} AS state, coalesce(node, ''), account_lease.run_id,
+    (extract(epoch FROM taken_at) * 1000)::bigint
+FROM account_lease LEFT JOIN node_run USING (run_id)
+WHERE account_id > %s AND (%s::text IS NULL OR account_id = %s) ORDER BY account_id LIMIT %s
+"""  # noqa: S608 - a constant
+_COUNT_STATES: Final = f"""
+SELECT {_STATE} AS state, count(*) FROM account_lease LEFT JOIN node_run USING (run_id) GROUP BY 1
+"""  # noqa: S608 - a constant
 # Only of a run that may be fenced: its session holds the lock for which the taker waits.
 _END_SESSION: Final = f"""
 SELECT pg_terminate_backend(backend_pid) FROM account_lease JOIN node_run USING (run_id)
@@ -46,6 +65,27 @@ class AccountLease(msgspec.Struct, frozen=True, kw_only=True):
     node: str
     internal_url: str
     is_alive: bool
+    taken_ms: int
+
+
+class AccountState(StrEnum):
+    """Whether an account is served. FREE: the node that gets a request for it takes it; its last run has ended.
+
+    ABANDONED: its run is late or was fenced, and no node has taken the account yet.
+    """
+
+    OWNED = "OWNED"
+    FREE = "FREE"
+    ABANDONED = "ABANDONED"
+
+
+class ListedAccount(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An account with its present or last run: `run_id` is None, and `node` empty, if that is not known any more."""
+
+    account_id: str
+    state: AccountState
+    node: str
+    run_id: int | None
     taken_ms: int
 
 
@@ -100,6 +140,28 @@ def list_leases(connection: PostgresConnection, *, lease_seconds: float = LEASE_
         )
         for account_id, run_id, node, internal_url, is_alive, taken_ms in connection.execute(_LIST, (lease_seconds,))
     ]
+
+
+def list_accounts(
+    connection: PostgresConnection,
+    *,
+    limit: int,
+    account_id: str | None = None,
+    after: str = "",
+    lease_seconds: float = LEASE_SECONDS,
+) -> list[ListedAccount]:
+    """Return accounts that have ever had an owner, by their ids, those above `after`; only `account_id` if given."""
+    parameters = (lease_seconds, after, account_id, account_id, limit)
+    return [
+        ListedAccount(account_id=found, state=AccountState(state), node=node, run_id=run_id, taken_ms=taken_ms)
+        for found, state, node, run_id, taken_ms in connection.execute(_LIST_STATES, parameters)
+    ]
+
+
+def count_accounts(connection: PostgresConnection, *, lease_seconds: float = LEASE_SECONDS) -> dict[AccountState, int]:
+    """Return how many accounts are in each state."""
+    counts = dict.fromkeys(AccountState, 0)
+    return counts | {AccountState(state): count for state, count in connection.execute(_COUNT_STATES, (lease_seconds,))}
 
 
 def list_abandoned(

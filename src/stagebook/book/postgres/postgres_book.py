@@ -177,6 +177,11 @@ class PostgresBook(TableBook[PostgresConnection]):
         return self._committer.owned_before
 
     @property
+    def failures(self) -> int:
+        """How many statements of the writer the database has not answered, or refused."""
+        return self._committer.failures
+
+    @property
     def durable_sequence(self) -> int:
         """The newest sequence number of the accounts that are owned, among what is durable."""
         return max(self._taken_sequence, super().durable_sequence)

@@ -59,6 +59,8 @@ class PostgresCommitter:
         self._run_id = run_id
         self._patience_seconds = patience_seconds
         self._clock = clock
+        self.failures = 0
+        """Statements that the database has not answered, or refused."""
         self._group = 0
         """The number of the newest group that was written."""
         self._interrupted = threading.Event()
@@ -115,6 +117,7 @@ class PostgresCommitter:
             try:
                 statement()
             except BookFailedError as error:
+                self.failures += 1
                 if not _may_be_repeated(error) or self._interrupted.is_set() or self._clock() >= deadline:
                     raise
                 self._interrupted.wait(RETRY_SECONDS)

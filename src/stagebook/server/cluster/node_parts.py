@@ -5,6 +5,7 @@ end:    in the reverse order; the end of the run lets others take the accounts a
 """
 
 import random
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -13,17 +14,19 @@ from typing import Final
 
 import structlog
 
+from stagebook.api.node_state import DatabaseContactState, MeasuredNode, NodeHealth
 from stagebook.book.book_source import DatabaseSource
 from stagebook.book.memory.memory_book import MemoryBook
 from stagebook.book.postgres.database_contact import DatabaseContact
 from stagebook.book.postgres.postgres_book import NodeDescription, PostgresBook
-from stagebook.book.postgres.postgres_connection import PostgresConnection, durability_warnings
-from stagebook.book.postgres.postgres_readers import open_event_log, open_pages, open_pool
+from stagebook.book.postgres.postgres_connection import PostgresConnection, durability_warnings, place_of
+from stagebook.book.postgres.postgres_readers import open_event_log, open_pool
 from stagebook.book.postgres.postgres_schema import migrate
 from stagebook.book.postgres.shared_secrets import SharedSecrets
 from stagebook.book.tables.pooled.pooled_pages import PooledPages
 from stagebook.book.tables.stream_key_seal import StreamKeySeal
 from stagebook.book.tables.threaded_log import ThreadedLog
+from stagebook.cluster.cluster_node import ClusterNode
 from stagebook.cluster.lease_directory import LeaseDirectory
 from stagebook.cluster.lease_watch import LeaseWatch
 from stagebook.cluster.owned_accounts import OwnedAccounts
@@ -102,13 +105,13 @@ class NodeParts:
             self._url, node=self.description, read_secret=read_secret, show_deleted_history=show
         )
         parts.push_async_callback(self.book.close)
-        self.pages = open_pages(
-            self._url, threads=self._settings.database_readers, show_deleted_history=show, seal=seal
-        )
-        parts.push_async_callback(self.pages.close)
+        of_pages = open_pool(self._url, threads=self._settings.database_readers, show_deleted_history=show, seal=seal)
+        parts.push_async_callback(of_pages.close)
+        self.pages = PooledPages(of_pages)
         # The manager also reads what is deleted: recovery needs that.
         of_manager = open_pool(self._url, threads=MANAGER_THREADS, show_deleted_history=True, seal=seal)
         parts.push_async_callback(of_manager.close)
+        self._pools = {"pages": of_pages, "decisions": of_manager}
         self.decisions = MemoryBook(self.book, keys=self.book.loaded_keys, reads=of_manager)
         self.log = ThreadedLog(
             lambda: open_event_log(self._url),
@@ -153,6 +156,54 @@ class NodeParts:
         """Take no more accounts. Those that are being taken are taken first. Idempotent."""
         await self.watch.stop()
         await self.accounts.stop()
+
+    def describe(self) -> str:
+        """Return a line for people about the node and its book, without a password."""
+        internal = self.description.internal_url
+        reached = f"other nodes reach it at {internal}" if internal else "the only one of its database"
+        return f"{self.description.name} (run {self.book.run_id}), {reached}; book in {place_of(self._url)}"
+
+    def health(self) -> NodeHealth:
+        """Return the state of the node, for load balancers and operators."""
+        lease_seconds = self.accounts.owned_before - time.monotonic()
+        is_reachable = lease_seconds > 0
+        return NodeHealth(
+            name=self.description.name,
+            run_id=self.book.run_id,
+            accounts=len(self.accounts.account_ids),
+            database=DatabaseContactState.REACHABLE if is_reachable else DatabaseContactState.UNREACHABLE,
+            lease_seconds=round(lease_seconds, 3),
+            backlog=self.book.backlog,
+        )
+
+    def measured(self, cluster: ClusterNode) -> MeasuredNode:
+        """Return the state and the counts of the node, for the metrics."""
+        counts = cluster.counts
+        return MeasuredNode(
+            health=self.health(),
+            forwarded={"http": counts.requests, "websocket": counts.websockets},
+            forwarding_failures={
+                "not_owner": counts.misdirected,
+                "unreachable": counts.unreachable,
+                "lost": counts.lost,
+                "without_owner": counts.without_owner,
+            },
+            refused=cluster.refused,
+            taken_accounts={
+                "node": self.watch.taken,
+                "free": len(self.accounts.account_ids) - self.watch.taken,
+            },
+            waiting_reads={name: pool.waiting_reads for name, pool in self._pools.items()},
+            database_errors={
+                "writer": self.book.failures,
+                "leases": self.watch.failures,
+                **{name: pool.failures for name, pool in self._pools.items()},
+            },
+        )
+
+    def on_owners_changed(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when an account has got another owner."""
+        self._on_owners_changed = listener
 
 
 class _LoadingBook:

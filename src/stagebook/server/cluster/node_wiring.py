@@ -21,9 +21,15 @@ _KEEP_ALIVE_SECONDS: Final = round(2 * IDLE_SECONDS)
 
 
 def build_cluster_node(
-    parts: ServerParts, node: NodeParts, router: AsgiRouter, *, calls: OperationCalls, access: WatchAccessParts
+    parts: ServerParts,
+    node: NodeParts,
+    router: AsgiRouter,
+    *,
+    calls: OperationCalls,
+    access: WatchAccessParts,
+    describe: Callable[[], bytes],
 ) -> ClusterNode:
-    """Return the applications of a node around its router."""
+    """Return the applications of a node around its router. `describe` returns its state as JSON."""
     settings = parts.settings
     own_accounts = {credential.account_id for credential in parts.credentials}
     cluster = ClusterNode(
@@ -46,6 +52,7 @@ def build_cluster_node(
         now_ms=SystemClock().now_ms,
         randomness=SystemRandomness(),
         encoders=parts.media.ingest,
+        describe=describe,
     )
     node.leases.follow(cluster.note_owners_changed)
     return cluster

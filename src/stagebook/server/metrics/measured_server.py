@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from stagebook.api.livekit_counts import LiveKitCounts
+from stagebook.api.node_state import MeasuredNode
 from stagebook.api.request_counts import RequestCounts
 from stagebook.book.server_book import ServerBook
 from stagebook.history.processes.history_processes import HistoryProcesses
@@ -66,3 +67,5 @@ class MeasuredServer(msgspec.Struct, frozen=True, kw_only=True):
     webhook_backlogs: Callable[[], Mapping[str, Backlog]] = dict
     livekit: Callable[[], LiveKitCounts | None] = lambda: None
     """What was received from LiveKit; None on a server without it."""
+    node: Callable[[], MeasuredNode | None] = lambda: None
+    """A node; None on a server with a SQLite book."""

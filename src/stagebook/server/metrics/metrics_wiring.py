@@ -8,6 +8,7 @@ from stagebook.api.watch.metrics.livekit_metrics import LiveKitMetrics
 from stagebook.api.watch.metrics.media_metrics import EngineMetrics, IngestMetrics
 from stagebook.api.watch.metrics.metrics_access import MetricsAccess
 from stagebook.api.watch.metrics.metrics_endpoint import MetricsEndpoint
+from stagebook.api.watch.metrics.node_metrics import NodeMetrics
 from stagebook.api.watch.metrics.process_metrics import ProcessMetrics
 from stagebook.api.watch.metrics.recording_metrics import RecordingMetrics
 from stagebook.api.watch.metrics.request_metrics import RequestMetrics
@@ -45,6 +46,7 @@ def build_metrics(settings: Settings, server: MeasuredServer, *, keys: ApiAccess
             RecordingMetrics(server.recorders, simulated=server.simulated_recorder),
             CompositionMetrics(server.compositions, simulated=server.simulated_composer),
             LiveKitMetrics(server.livekit),
+            NodeMetrics(server.node),
             WebhookMetrics(server.webhook_backlogs, now_ms=SystemClock().now_ms),
         ),
         access=MetricsAccess(networks=settings.metrics_networks, allows_host=hosts.allow, keys=keys),

@@ -59,6 +59,8 @@ class ReaderPool:
         )
         self._log_limit = LogRateLimit(clock=time.monotonic)
         self._is_closed = False
+        self.failures = 0
+        """Reads that failed because the store did not answer."""
 
     @property
     def waiting_reads(self) -> int:
@@ -126,5 +128,6 @@ class ReaderPool:
         self._assign()
 
     def _note_failure(self, error: BookFailedError) -> None:
+        self.failures += 1
         if (more := self._log_limit.admit(type(error).__name__)) is not None:
             _log.warning("a read of the book failed", reason=str(error), **more)

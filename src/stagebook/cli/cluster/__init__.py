@@ -1,0 +1,1 @@
+"""The commands about the nodes that share a book in a PostgreSQL database."""
