@@ -7,7 +7,7 @@ import msgspec
 
 
 class DatabaseContactState(StrEnum):
-    """Whether a node has renewed its run in the database lately enough to serve accounts."""
+    """Whether a node has renewed its run in the database lately. UNREACHABLE: not for about 5 seconds."""
 
     REACHABLE = "reachable"
     UNREACHABLE = "unreachable"

@@ -94,10 +94,11 @@ class ClusterNode:
         await self._directory.start()
 
     async def drain(self, *, timeout_seconds: float) -> bool:
-        """Send on no further request, and wait for those in progress; return whether all have ended in time.
+        """Take and send on no further request, and wait for those in progress; return whether all have ended in time.
 
         Called where the router is closed: no more connections are accepted, and the open ones are not closed yet.
         """
+        self._internal.close()
         return await self._forwarding.drain(timeout_seconds=timeout_seconds)
 
     async def stop(self) -> None:

@@ -2,10 +2,11 @@
 
 import time
 
+import msgspec
 import pytest
 
 from stagebook.api.asgi import Scope
-from stagebook.cluster.forwarding.forwarding_seal import MAXIMUM_AGE_SECONDS, ForwardingSeal
+from stagebook.cluster.forwarding.forwarding_seal import MAXIMUM_AGE_SECONDS, ForwardedFacts, ForwardingSeal
 from tests.cluster.cluster_harness import ACCOUNT, OTHER_ACCOUNT, SECRET, SIGNED, Cluster, Recorder, never
 from tests.server.http.http_harness import WEBSOCKET_HANDSHAKE, connection, exchange, read_response
 
@@ -129,3 +130,22 @@ async def test_nodes_with_different_secrets_refuse_each_other_and_say_so() -> No
         status, _, body = await read_response(reader)
     assert status == 503
     assert b"refuse each other" in body
+
+
+class NewerFacts(ForwardedFacts, frozen=True, kw_only=True):
+    """What a node of the next version says: one member more."""
+
+    added: int = 1
+
+
+async def test_what_a_node_of_a_newer_version_adds_is_ignored(served: Recorder) -> None:
+    seal = ForwardingSeal(SECRET, now_ms=now_ms)
+    facts = NewerFacts(**msgspec.structs.asdict(seal.facts(SCOPE, account_id=ACCOUNT, run_id=2, node="first")))
+    async with Cluster(never, served).running() as cluster:
+        assert await ask(cluster, seal.sign(SCOPE, facts)) == (200, None)
+
+
+async def test_a_node_that_stops_is_not_the_owner_any_more() -> None:
+    async with Cluster(never, never).running() as cluster:
+        await cluster.second.cluster.drain(timeout_seconds=1)
+        assert await ask(cluster, sealed()) == (421, b"not-owner")

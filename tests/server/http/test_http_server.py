@@ -92,6 +92,38 @@ async def test_shutdown_stops_accepting_then_awaits_before_close_then_closes() -
     assert seen == ["new connection refused in before_close", "old connection open in before_close", "closed"]
 
 
+async def test_a_server_that_stops_keeps_no_connection_for_another_request() -> None:
+    begun, may_end = asyncio.Event(), asyncio.Event()
+    request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    async def application(scope: Scope, _receive: Receive, send: Send) -> None:
+        if scope["path"] == "/slow":
+            begun.set()
+            await may_end.wait()
+        await respond(send, b"hello")
+
+    async def before_close() -> None:
+        assert await idle_reader.read() == b""
+        may_end.set()
+        assert b"connection: close" in (await busy_reader.read()).lower()
+        seen.append("both closed in before_close")
+
+    seen: list[str] = []
+    async with (
+        running_server(application, before_close=before_close) as (server, port),
+        connection(port) as (idle_reader, idle),
+        connection(port) as (busy_reader, busy),
+    ):
+        idle.write(request)
+        await idle_reader.readuntil(b"hello")
+        busy.write(request.replace(b"/ ", b"/slow "))
+        await begun.wait()
+        server.should_exit = True
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while not seen:  # noqa: ASYNC110 - the server has no event for it
+                await asyncio.sleep(0.01)
+
+
 async def test_shutdown_disconnects_clients_that_do_not_send_or_read_and_logs_no_error(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

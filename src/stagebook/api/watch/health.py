@@ -1,7 +1,7 @@
 """GET /health: whether the server is serving, for load balancers, container orchestrators and start scripts.
 
 The response is 200 while everything works and 503 while it does not. It needs no authentication. A node of a cluster
-works while its run is renewed in the database: a load balancer takes it out once it may have lost its accounts.
+works while its run is renewed in the database: a load balancer takes out a node that is cut off from it.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class ServerStatus(StrEnum):
     OK = "ok"
     STOPPING = "stopping"
     NO_DATABASE = "no-database"
-    """A node that has not reached the database for almost a lease."""
+    """A node that has not reached the database for longer than a restart of the database takes."""
     FAILED = "failed"
 
 

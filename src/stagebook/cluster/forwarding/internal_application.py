@@ -57,6 +57,7 @@ class InternalApplication:
         self._local = local
         self._seal = seal
         self._log_limit = LogRateLimit(clock=monotonic)
+        self._is_closed = False
         self.refused = 0
         """Requests that no node has signed."""
         self.misdirected = 0
@@ -75,7 +76,7 @@ class InternalApplication:
         if scope["path"] == NODE_PATH and facts.run_id == self._local.run_id and self._describe is not None:
             await _answer_json(scope, receive, send, self._describe())
             return
-        if facts.run_id != self._local.run_id or not self._local.owns(facts.account_id):
+        if self._is_closed or facts.run_id != self._local.run_id or not self._local.owns(facts.account_id):
             self.misdirected += 1
             await _answer(
                 scope, receive, send, status=_MISDIRECTED, link=NOT_OWNER, message="this node does not own the account"
@@ -88,6 +89,10 @@ class InternalApplication:
         scope["scheme"] = facts.scheme
         scope["headers"] = [(name, value) for name, value in scope["headers"] if name != FORWARDED_HEADER]
         await self._application(scope, receive, send)
+
+    def close(self) -> None:
+        """Serve no further request: a node that stops is not the owner any more, and the sender waits for the next."""
+        self._is_closed = True
 
 
 async def _answer(scope: Scope, receive: Receive, send: Send, *, status: int, link: bytes, message: str) -> None:

@@ -43,6 +43,11 @@ _log = structlog.get_logger(__name__)
 
 MANAGER_THREADS: Final = 4
 """Reads of the manager at once, beside those of pages. One account uses half of them."""
+OUTAGE_SECONDS: Final = 2.5
+"""How long a lease may have passed until the node counts as cut off from the database.
+
+The database of all nodes restarts in less: load balancers then keep the nodes, where requests wait.
+"""
 UNKNOWN_URL: Final = ""
 """The internal URL of a node that other nodes cannot reach."""
 
@@ -166,7 +171,7 @@ class NodeParts:
     def health(self) -> NodeHealth:
         """Return the state of the node, for load balancers and operators."""
         lease_seconds = self.accounts.owned_before - time.monotonic()
-        is_reachable = lease_seconds > 0
+        is_reachable = lease_seconds > -OUTAGE_SECONDS
         return NodeHealth(
             name=self.description.name,
             run_id=self.book.run_id,

@@ -3,7 +3,11 @@
 uvicorn accepts connections, counts them and closes them at the end. What is read from a connection, and how much of
 it, is up to `HttpConnection` and `WebSocketProtocol`.
 
-    shutdown: stop accepting -> `before_close` (the owner ends its sessions) -> close the open connections
+    shutdown: stop accepting, and close idle connections -> `before_close` (the owner ends its sessions)
+              -> close the open connections
+
+A load balancer keeps connections for its next requests. An idle one is closed first, and any other one after its
+response, so that what the load balancer or a client sends next goes to another server.
 """
 
 import asyncio
@@ -88,6 +92,9 @@ class HttpServer(uvicorn.Server):
         """Stop accepting connections, await `before_close`, then close the open connections."""
         for server in self.servers:
             server.close()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, HttpConnection):
+                connection.shutdown()
         await self._before_close()
         await self._close_connections()
         await super().shutdown(sockets)
