@@ -44,14 +44,14 @@ class ServerProcess:
     """`stagebook serve` on free ports. Entering waits until the server is ready; leaving kills it if it still runs."""
 
     url: str
-    command: tuple[str, ...] = COMMAND
+    program: tuple[str, ...] = COMMAND
 
     def __init__(self, data: Path, *arguments: str, **variables: str) -> None:
         self.data = data
         self._lines: list[str] = []
         self._ready = threading.Event()
         self._process = subprocess.Popen(
-            [*self.command, "serve", *FREE_PORTS, "--data", str(data), *arguments],
+            [*self.program, "serve", *FREE_PORTS, "--data", str(data), *arguments],
             env=clean_environment(**variables),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -22,8 +22,16 @@ async def get_health(
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
-    counted = {"unknown_stream_keys": 2, "encoder_streams": 3, "shed_encoders": 4}
-    api = HealthApi(lambda: Health(status=server_status, version="1.2.3", auth="off", livekit=livekit, **counted))
+    found = Health(
+        status=server_status,
+        version="1.2.3",
+        auth="off",
+        unknown_stream_keys=2,
+        encoder_streams=3,
+        shed_encoders=4,
+        livekit=livekit,
+    )
+    api = HealthApi(lambda: found)
     await api({"type": "http", "method": method, "path": "/health"}, receive, send)
     start, body = sent
     return start["status"], dict(start["headers"]), body["body"]

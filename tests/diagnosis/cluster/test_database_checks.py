@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from stagebook.book.postgres.database_status import DatabaseStatus, StandbyStatus
 from stagebook.book.postgres.postgres_schema import BookInfo
+from stagebook.cluster.database_status import DatabaseStatus, StandbyStatus
 from stagebook.diagnosis.cluster.database_checks import DatabaseFacts, judge_database
 from stagebook.diagnosis.finding import Finding, Severity
 

@@ -18,13 +18,13 @@ _STATEMENTS = "CREATE TABLE newer (id bigint PRIMARY KEY); ALTER TABLE stage ADD
 class NewerNode(Node):
     """A node of the next version, beside which the present one may run."""
 
-    command = (sys.executable, "-m", "tests.e2e.cluster.newer_node", str(VERSION - 1))
+    program = (sys.executable, "-m", "tests.e2e.cluster.newer_node", str(VERSION - 1))
 
 
 class ExcludingNode(Node):
     """A node of a version beside which the present one may not run."""
 
-    command = (sys.executable, "-m", "tests.e2e.cluster.newer_node", str(VERSION))
+    program = (sys.executable, "-m", "tests.e2e.cluster.newer_node", str(VERSION))
 
 
 def use_newer_schema(minimum_version: int) -> None:

@@ -65,7 +65,8 @@ def status(url: str) -> dict[str, Any]:
 
 
 def stored_arns(node: Node) -> set[str]:
-    client, found, more = node.client(), set(), {}
+    client, found = node.client(), set[str]()
+    more: dict[str, str] = {}
     while True:
         page = client.list_stages(maxResults=100, **more)
         found |= {stage["arn"] for stage in page["stages"]}

@@ -7,7 +7,6 @@ import msgspec
 from rich.table import Table
 
 from stagebook.book.postgres.account_leases import AccountState
-from stagebook.book.postgres.database_status import DatabaseStatus, StandbyStatus
 from stagebook.book.postgres.node_run import RunState
 from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.cli.cluster.cluster_status import ClusterStatus, NodeStatus, read_cluster_status
@@ -16,6 +15,7 @@ from stagebook.cli.exit_codes import EXIT_FAILED, EXIT_OK, CommandFailedError
 from stagebook.cli.setting_flags import read_settings
 from stagebook.cli.terminal.event_rows import new_table
 from stagebook.cli.terminal.terminal_text import counted, open_console, plain
+from stagebook.cluster.database_status import DatabaseStatus, StandbyStatus
 from stagebook.cluster.node_question import NodeReach
 from stagebook.stage.timestamps import iso8601
 

@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from stagebook.book.postgres.database_status import DatabaseStatus, read_database_status
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.postgres_schema import POSTGRES_MIGRATIONS, BookInfo, read_book_info
+from stagebook.cluster.database_status import DatabaseStatus, read_database_status
 from stagebook.cluster.forwarding.forwarding_seal import MAXIMUM_AGE_SECONDS
 from stagebook.diagnosis.finding import Finding, Severity
 
