@@ -149,13 +149,14 @@ soak: $(VENV)/.dev
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
 
 # Pins the newest versions of all dependencies with their hashes, for all supported versions of Python and all platforms.
+# The server's are those of a node of several, so that the image can be one.
 COMPILE = $(BIN)/uv pip compile pyproject.toml --no-config --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --custom-compile-command "make constraints"
 
 constraints: $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
 	@$(COMPILE) --extra demo --extra dev --output-file constraints/development.txt
-	@$(COMPILE) --constraint constraints/development.txt --output-file constraints/server.txt
+	@$(COMPILE) --extra livekit --extra postgres --constraint constraints/development.txt --output-file constraints/server.txt
 
 # The sdist and the wheel of what git tracks, into dist/.
 package: $(VENV)/.dev

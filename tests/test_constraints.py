@@ -11,7 +11,8 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DEPENDENCIES = {
-    "server.txt": PROJECT["dependencies"],
+    "server.txt": [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["livekit"]]
+    + PROJECT["optional-dependencies"]["postgres"],
     "development.txt": [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["demo"]]
     + PROJECT["optional-dependencies"]["dev"],
 }
