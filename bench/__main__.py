@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from bench import machine
 from bench.accounts.run import measure_accounts
 from bench.appends.run import measure_appends
+from bench.cluster.run import measure_nodes
 from bench.composition.run import measure_composition
 from bench.drawing.run import measure_drawing
 from bench.export.run import measure_export
@@ -37,6 +38,7 @@ PARTS: dict[str, Callable[[Path], Part]] = {
     "composition": measure_composition,
     "recovery": measure_recovery,
     "accounts": measure_accounts,
+    "nodes": measure_nodes,
     "retention": measure_retention,
     "timeline": measure_timeline,
     "search": measure_search,

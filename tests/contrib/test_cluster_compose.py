@@ -96,10 +96,10 @@ def test_livekit_accepts_its_configuration_and_has_the_published_ports(name: str
     if not LIVEKIT.path.exists():
         pytest.skip("make test-servers has not built LiveKit")
     path = livekit_config(name)
-    (program, *options) = (LIVEKIT.path, *SERVICES[name]["command"])
-    words = [path if word == "/etc/livekit.yaml" else word for word in options]
+    command: list[str] = SERVICES[name]["command"]
+    words = [str(path) if word == "/etc/livekit.yaml" else word for word in command]
     answer = subprocess.run(
-        (program, *words, "ports"), env=SERVICES[name]["environment"], capture_output=True, text=True, check=False
+        (LIVEKIT.path, *words, "ports"), env=SERVICES[name]["environment"], capture_output=True, text=True, check=False
     )
     assert answer.returncode == 0, answer.stderr
     published = {int(port.split(":")[1]) for port in SERVICES[name]["ports"]}
@@ -119,5 +119,6 @@ def test_the_configurations_of_livekit_differ_in_their_ports_for_peers_only() ->
 
 
 def livekit_config(name: str) -> Path:
-    (mounted,) = (text.partition(":")[0] for text in SERVICES[name]["volumes"])
+    volumes: list[str] = SERVICES[name]["volumes"]
+    (mounted,) = (text.partition(":")[0] for text in volumes)
     return FOLDER / mounted

@@ -1,0 +1,1 @@
+"""What several nodes on one book cost and gain."""
