@@ -32,6 +32,8 @@ import pytest
 
 MINIMUM_VERSION: Final = 14
 SUPERUSER: Final = "stagebook"
+STANDBY: Final = "standby"
+"""The name by which a primary knows its standby."""
 _START_SECONDS: Final = 60
 _KEEPER_START_SECONDS: Final = 90
 _DEBIAN_PROGRAMS: Final = Path("/usr/lib/postgresql")
@@ -61,10 +63,16 @@ class ServerProgramError(Exception):
 class PostgresServer:
     """A PostgreSQL server in a temporary folder, on a port of the loopback interface and a Unix socket there."""
 
-    def __init__(self, *, fsync: bool, settings: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(
+        self,
+        *,
+        fsync: bool,
+        settings: Mapping[str, str] = MappingProxyType({}),
+        primary: "PostgresServer | None" = None,
+    ) -> None:
         """Make the folder and the files of the server. Raises NoPostgresError. Call `delete` at the end.
 
-        `settings` are further settings of the server.
+        `settings` are further settings of the server. With `primary`, it is a standby of that server, which runs.
         """
         self._settings = settings
         self._programs = find_programs()
@@ -75,6 +83,13 @@ class PostgresServer:
         self.port = 0
         if self._user is not None:
             shutil.chown(self.folder, user=self._user)
+        if primary is not None:
+            self._settings = {**settings, "primary_conninfo": f"{primary.url()}?application_name={STANDBY}"}
+            self._run(
+                "pg_basebackup",
+                *("--dbname", primary.url(), "--checkpoint", "fast", "--write-recovery-conf", "--no-sync"),
+            )
+            return
         # "C" is a collation that all systems have, and that sorts as SQLite does.
         self._run(
             "initdb",
@@ -104,6 +119,22 @@ class PostgresServer:
         settings += "".join(f"{name} = '{value}'\n" for name, value in self._settings.items())
         (self._data / "postgresql.auto.conf").write_text(settings, encoding="utf-8")
         self._run("pg_ctl", "--log", str(self.folder / "log"), "--wait", "--timeout", str(_START_SECONDS), "start")
+
+    def wait_for_standby(self) -> None:
+        """Wait until commits wait for the standby, as `synchronous_standby_names` says."""
+        import psycopg
+
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{STANDBY}'")
+            connection.execute("SELECT pg_reload_conf()")
+            deadline = time.monotonic() + _START_SECONDS
+            while connection.execute("SELECT sync_state FROM pg_stat_replication").fetchall() != [("sync",)]:
+                assert time.monotonic() < deadline, self.log
+                time.sleep(0.05)
+
+    def promote(self) -> None:
+        """Make a standby the primary."""
+        self._run("pg_ctl", "--wait", "promote")
 
     def stop(self, mode: str = "immediate") -> None:
         """Stop the server: `fast` disconnects the clients, `immediate` leaves what a crash leaves."""
@@ -160,15 +191,23 @@ class PostgresServer:
 
 @contextmanager
 def running_server(
-    *, fsync: bool = True, settings: Mapping[str, str] = MappingProxyType({})
+    *,
+    fsync: bool = True,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    primary: PostgresServer | None = None,
 ) -> Iterator[PostgresServer]:
-    """Run a server that no other test uses. Skips the test with the reason if there is no PostgreSQL."""
+    """Run a server that no other test uses. Skips the test with the reason if there is no PostgreSQL.
+
+    With `primary` it is a standby, without whose answer the primary commits nothing.
+    """
     try:
-        server = PostgresServer(fsync=fsync, settings=settings)
+        server = PostgresServer(fsync=fsync, settings=settings, primary=primary)
     except NoPostgresError as error:
         pytest.skip(str(error))
     try:
         server.start()
+        if primary is not None:
+            primary.wait_for_standby()
         yield server
     finally:
         server.delete()

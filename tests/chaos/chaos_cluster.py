@@ -7,7 +7,7 @@ keeps its port, its name and its data folder, as with a supervisor.
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -39,9 +39,10 @@ SELECT node FROM node_run WHERE fenced_at IS NULL AND ended_at IS NULL
 class ChaosNode:
     """A node, in one life after the other. `start` begins one, and `wait_ready` waits until it serves."""
 
-    def __init__(self, folder: Path, *, name: str, database_url: str) -> None:
+    def __init__(self, folder: Path, *, name: str, server: PostgresServer, standby: PostgresServer | None) -> None:
         self.name = name
-        self.proxy = CuttableProxy(database_url)
+        self.proxy = CuttableProxy(server.url())
+        self._database_url = url_of_either(self.proxy.url, standby)
         self._folder = folder
         self._port = 0
         self.is_avoided = False
@@ -58,7 +59,7 @@ class ChaosNode:
             self._folder / "data",
             f"--config={configuration}",
             f"--listen=127.0.0.1:{self._port}",
-            database_url=self.proxy.url,
+            database_url=self._database_url,
             name=self.name,
         )
 
@@ -78,11 +79,9 @@ class ChaosNode:
         """The URL for clients, the same in all lives."""
         return f"http://127.0.0.1:{self._port}"
 
-    def close(self) -> None:
-        """Kill the process."""
-        self.proxy.heal()
+    def kill(self) -> None:
+        """Kill the process, if it runs."""
         self.process.kill()
-        self.proxy.__exit__(None, None, None)
 
 
 class ChaosCluster:
@@ -155,24 +154,37 @@ def _credentials() -> str:
     )
 
 
+def url_of_either(url: str, standby: PostgresServer | None) -> str:
+    """Return the URL of the primary of two servers, one of which is at `url`."""
+    if standby is None:
+        return url
+    before, _, database = url.rpartition("/")
+    return f"{before},127.0.0.1:{standby.port}/{database}?target_session_attrs=read-write"
+
+
 @contextmanager
 def running_cluster(folder: Path) -> Iterator[ChaosCluster]:
     """Run a database server with fsync, and three nodes."""
-    with running_server(settings=DATABASE_SETTINGS) as server:
-        url = server.url()
-        nodes = [ChaosNode(folder / name, name=name, database_url=url) for name in ("a", "b", "c")]
+    with running_server(settings=DATABASE_SETTINGS) as server, running_nodes_on(folder, server) as cluster:
+        yield cluster
+
+
+@contextmanager
+def running_nodes_on(
+    folder: Path, server: PostgresServer, *, standby: PostgresServer | None = None
+) -> Iterator[ChaosCluster]:
+    """Run three nodes on a database server, which may have a standby."""
+    nodes = [ChaosNode(folder / name, name=name, server=server, standby=standby) for name in ("a", "b", "c")]
+    with ExitStack() as stack:
         for node in nodes:
-            node.proxy.__enter__()
+            stack.enter_context(node.proxy)
             node.start()
+            stack.callback(node.kill)
             if node is nodes[0]:  # It makes the tables and the secrets.
                 node.wait_ready()
-        try:
-            for node in nodes:
-                node.wait_ready()
-            yield ChaosCluster(server, nodes, url)
-        finally:
-            for node in nodes:
-                node.close()
+        for node in nodes:
+            node.wait_ready()
+        yield ChaosCluster(server, nodes, url_of_either(server.url(), standby))
 
 
 def wait_for(condition: Any, what: str, *, pause_seconds: float = 0.05) -> None:  # noqa: ANN401 - a function

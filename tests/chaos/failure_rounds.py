@@ -256,11 +256,11 @@ class ChaosRun:
         self._writes = writes
         self._peers = peers
 
-    def round(self, kind: str) -> RoundFacts:
-        """Run a round."""
+    def round(self, kind: str, fail: Callable[[Round], RoundFacts] | None = None) -> RoundFacts:
+        """Run a round of a kind of ROUNDS, or of another one, which `fail` makes."""
         this = Round(self._cluster, self._writes, self._peers, kind)
         this.begin()
-        facts = ROUNDS[kind](this)
+        facts = (fail or ROUNDS[kind])(this)
         self._cluster.start_missing()
         return facts
 
