@@ -24,6 +24,7 @@ from tests.chaos.chaos_cluster import ACCOUNTS, ChaosCluster, ChaosNode, running
 from tests.chaos.chaos_peers import ChaosPeers
 from tests.chaos.stored_facts import (
     database_seconds,
+    last_taking,
     left_events,
     require_no_overlap,
     require_stored,
@@ -41,11 +42,13 @@ STOPPED_SECONDS: Final = 10.0
 class RoundFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a round has measured, in seconds after the failure, by the clock of the database.
 
-    `left_seconds`: all LEFT of the victim's participants are committed. `joined_seconds`: a participant who tries to
-    join since the failure is connected. `written_seconds`: a client with boto3's own retries has its answer.
+    `taken_seconds`: the accounts have another owner, 0 if they have none. `left_seconds`: all LEFT of the victim's
+    participants are committed. `joined_seconds`: a participant who tries to join since the failure is connected.
+    `written_seconds`: a client with boto3's own retries has its answer.
     """
 
     kind: str
+    taken_seconds: float
     left_seconds: float
     joined_seconds: float
     written_seconds: float
@@ -55,9 +58,9 @@ class RoundFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return (
-            f"{self.kind}: LEFT after {self.left_seconds:.2f} s, joined after {self.joined_seconds:.2f} s, written "
-            f"after {self.written_seconds:.2f} s; {self.acknowledged} acknowledged, {self.refused} refused, "
-            f"{self.unanswered} unanswered"
+            f"{self.kind}: taken after {self.taken_seconds:.2f} s, LEFT after {self.left_seconds:.2f} s, "
+            f"joined after {self.joined_seconds:.2f} s, written after {self.written_seconds:.2f} s; "
+            f"{self.acknowledged} acknowledged, {self.refused} refused, {self.unanswered} unanswered"
         )
 
 
@@ -133,6 +136,7 @@ class Round:
         acknowledged, refused, unanswered = self._before
         return RoundFacts(
             kind=self._kind,
+            taken_seconds=max(0.0, last_taking(self.cluster, self.accounts) - self.failed_at),
             left_seconds=left_seconds,
             joined_seconds=joined_at - self.failed_at,
             written_seconds=self._written_at - self.failed_at,

@@ -33,6 +33,9 @@ FROM event JOIN participant ON participant.session_key = event.session_key
     AND participant.number = event.participant_number
 WHERE event.name = {LEFT} AND participant_id = ANY(%s)
 """  # noqa: S608 - a constant
+_TAKEN: Final = """
+SELECT max(extract(epoch FROM taken_at))::double precision FROM account_lease WHERE account_id = ANY(%s)
+"""
 # Sessions that a run which is over has left open: nobody ends them.
 _FORGOTTEN: Final = f"""
 SELECT session_key, participant_number, open_event.sequence
@@ -74,6 +77,12 @@ def transaction_number(cluster: ChaosCluster) -> int:
 def database_seconds(cluster: ChaosCluster) -> float:
     """Return the time of the database, in seconds since the epoch."""
     ((seconds,),) = cluster.rows("SELECT extract(epoch FROM clock_timestamp())::double precision")
+    return float(seconds)
+
+
+def last_taking(cluster: ChaosCluster, accounts: list[str]) -> float:
+    """Return when the last of these accounts got its owner, as `database_seconds`."""
+    ((seconds,),) = cluster.rows(_TAKEN, (accounts,))
     return float(seconds)
 
 
