@@ -3,6 +3,7 @@
 import pytest
 
 from stagebook.api.aws.aws_errors import STATUSES, ErrorType, aws_error_of
+from stagebook.book.store import BookTakenOverError
 from stagebook.stage.errors import (
     ConflictError,
     ConnectionNotFoundError,
@@ -30,6 +31,7 @@ from tests.api.aws.model_rules import SHAPES
             "Stages is at its quota of 5",
         ),
         (ServerBusyError("later"), "ServiceUnavailableException", 503, "later"),
+        (BookTakenOverError("try again"), "ServiceUnavailableException", 503, "try again"),
     ],
 )
 def test_domain_errors_map_to_aws_errors(error: StagebookError, name: str, status: int, message: str) -> None:

@@ -4,6 +4,8 @@ import pytest
 
 from stagebook.api.participants import problem_responses
 from stagebook.api.participants.problem_responses import problem_of
+from stagebook.api.routes.api_problems import problem_response
+from stagebook.book.store import BookTakenOverError
 from stagebook.stage import errors as domain
 from stagebook.stage.errors import AttemptRefusedError, TokenRefusal, TokenRefusedError
 from stagebook.stage.events import ErrorCode
@@ -35,6 +37,15 @@ def test_every_domain_error_has_an_error_status_and_its_message(error: domain.St
     problem = problem_of(error)
     assert 400 <= problem.status <= 503
     assert problem.message == str(error)
+
+
+def test_a_client_of_a_node_that_another_one_has_replaced_is_told_to_try_again() -> None:
+    error = BookTakenOverError("try again")
+    problem, response = problem_of(error), problem_response(error)
+    assert response is not None
+    assert (problem.status, problem.code, response.status) == (503, "BUSY", 503)
+    assert (b"retry-after", b"1") in problem.headers
+    assert (b"retry-after", b"1") in response.headers
 
 
 @pytest.mark.parametrize("refusal", TokenRefusal)

@@ -46,7 +46,6 @@ class CuttableProxy:
     def refuse(self) -> None:
         """End all connections, and refuse new ones, as a host without a server does."""
         self._close(self._listener, *self._sockets)
-        self._sockets.clear()
 
     def heal(self) -> None:
         """Let pass what comes, and what has waited. Accept connections again."""
@@ -77,8 +76,11 @@ class CuttableProxy:
             near.close()
             return
         self._sockets.append(far)
-        threading.Thread(target=self._pump, args=(near, far), kwargs={"is_request": True}, daemon=True).start()
+        requests = threading.Thread(target=self._pump, args=(near, far), kwargs={"is_request": True}, daemon=True)
+        requests.start()
         self._pump(far, near, is_request=False)
+        requests.join()
+        self._close(near, far)
 
     def _count(self, size_bytes: int, *, is_request: bool) -> None:
         if is_request:

@@ -1,18 +1,22 @@
 """What a run of a node takes from the database: accounts, and blocks of keys.
 
 All methods wait for the database. Threads may call them; one is served at a time.
+
+The connection is used rarely. Its session may have ended long before, for instance with a restart of the database. So
+each statement is executed a second time on a new session: what is taken twice does no harm.
 """
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from stagebook.book.postgres.account_leases import take_account
 from stagebook.book.postgres.node_run import LEASE_SECONDS, end_run
-from stagebook.book.postgres.postgres_connection import PostgresConnection
+from stagebook.book.postgres.postgres_connection import BookUnreachableError, PostgresConnection
 from stagebook.book.store import BookFailedError
 from stagebook.book.tables.account_keys import AccountKeys, read_account_keys
 from stagebook.book.tables.rows import Row
@@ -21,6 +25,7 @@ from stagebook.book.tables.table_connection import Parameters
 NO_LEASE_PASSES_SECONDS: Final = 1e9
 """A lease that no run lets pass: accounts of runs that are fenced or have ended are free all the same."""
 _SEQUENCES: Final = ("stage_key_block", "session_key_block", "composition_key_block")
+_Result = TypeVar("_Result")
 _NEW_BLOCKS: Final = f"SELECT {', '.join(f'''nextval('{each}')''' for each in _SEQUENCES)}"
 
 
@@ -51,7 +56,9 @@ class AccountAcquisition:
         """
         lease_seconds = LEASE_SECONDS if may_fence else NO_LEASE_PASSES_SECONDS
         with self._lock:
-            taking = take_account(self._connection, account_id, run_id=self.run_id, lease_seconds=lease_seconds)
+            taking = self._execute(
+                lambda: take_account(self._connection, account_id, run_id=self.run_id, lease_seconds=lease_seconds)
+            )
             if not taking.is_taken:
                 return None
             keys = None
@@ -74,7 +81,9 @@ class AccountAcquisition:
     def new_block(self, at: int) -> int:
         """Return the number of a new block of one kind of keys."""
         with self._lock:
-            ((number,),) = self._connection.execute("SELECT nextval(%s::regclass)", (_SEQUENCES[at],))
+            ((number,),) = self._execute(
+                lambda: self._connection.execute("SELECT nextval(%s::regclass)", (_SEQUENCES[at],))
+            )
             return int(number)
 
     def end_run(self) -> None:
@@ -83,9 +92,18 @@ class AccountAcquisition:
         If the database does not answer, the accounts are free one lease later.
         """
         with self._lock, suppress(BookFailedError):
-            end_run(self._connection, self.run_id)
+            self._execute(lambda: end_run(self._connection, self.run_id))
         self._connection.close()
 
     def _blocks_locked(self) -> tuple[int, int, int]:
-        ((stage_block, session_block, composition_block),) = self._connection.execute(_NEW_BLOCKS)
+        ((stage_block, session_block, composition_block),) = self._execute(
+            lambda: self._connection.execute(_NEW_BLOCKS)
+        )
         return stage_block, session_block, composition_block
+
+    @staticmethod
+    def _execute(statement: Callable[[], _Result]) -> _Result:
+        try:
+            return statement()
+        except BookUnreachableError:
+            return statement()
