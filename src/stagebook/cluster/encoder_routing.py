@@ -20,7 +20,7 @@ from stagebook.cluster.account_owner import AccountOwner, LocalAccounts
 from stagebook.cluster.forwarding.forwarded_head import request_head
 from stagebook.cluster.forwarding.forwarding_seal import ForwardedFacts, ForwardingSeal
 from stagebook.cluster.forwarding.internal_application import ENCODER_PATH
-from stagebook.cluster.forwarding.owner_connections import address_of
+from stagebook.cluster.forwarding.owner_connections import OwnerUnreachableError, address_of
 from stagebook.cluster.owner_search import NoOwnerError, OwnerSearch
 from stagebook.media.ingest.encoder_relay import RelayTarget
 from stagebook.media.ingest.processes.ingest_pool import RouteEncoder
@@ -91,11 +91,16 @@ class EncoderRouting:
         if owner is None:
             self._encoders.serve_here(asked)
             return
+        try:
+            target = self._target(asked, account_id, owner)
+        except OwnerUnreachableError:
+            self._refuse(asked)
+            return
         self._sent_to[asked.ask_id] = owner.run_id
         if len(self._sent_to) > REMEMBERED:
             self._sent_to.popitem(last=False)
         self.relayed += 1
-        self._encoders.relay(self._target(asked, account_id, owner), ask_id=asked.ask_id)
+        self._encoders.relay(target, ask_id=asked.ask_id)
 
     def _target(self, asked: IngestAsked, account_id: str, owner: AccountOwner) -> RelayTarget:
         host, port = address_of(owner)

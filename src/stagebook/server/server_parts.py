@@ -213,6 +213,7 @@ class ServerParts:
             recovered = await self.manager.start()
         else:
             # An account is recovered when this node takes it.
+            await self.media.note_former()
             recovered = 0
             self.manager.listen()
             self.node.start_accounts(self.manager, parts, end_former_media=self.media.end_former_media)

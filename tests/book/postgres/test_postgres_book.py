@@ -17,6 +17,7 @@ from stagebook.stage.events import EventName
 from stagebook.stage.resources import ParticipantRecord, ParticipantState
 from tests.book.postgres.cuttable_proxy import CuttableProxy
 from tests.book.postgres_books import empty_tables
+from tests.book.retained import delete_old
 from tests.book.sample import (
     ACCOUNT,
     ARN,
@@ -83,6 +84,19 @@ async def test_an_account_has_one_owner_until_the_owner_closes_its_book(nodes: N
     assert await second.acquire(OTHER_ACCOUNT)
     await first.close()
     assert await second.acquire(ACCOUNT)
+
+
+async def test_old_sessions_of_an_account_that_nobody_owns_are_deleted_when_somebody_has_taken_it(nodes: Nodes) -> None:
+    first = nodes.open("a")
+    await first.acquire(ACCOUNT)
+    await commit(first, put_stage(), open_session(), put("p"), append("p"))
+    await commit(first, append("p", EventName.LEFT), end_session())
+    await first.close()
+    second = nodes.open("b")
+    await second.acquire(OTHER_ACCOUNT)
+    assert await delete_old(second) == {}
+    await second.acquire(ACCOUNT)
+    assert await delete_old(second) == {"session": 1, "participant": 1, "event": 2}
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,14 @@ from tests.serving import ServerProcess, run_command
 
 CLUSTER_SECRET = "0123456789abcdef0123456789abcdef"
 PUBLIC_URL = "http://stages.example.com"
+DEFAULTS = {
+    "STAGEBOOK_INTERNAL_LISTEN": "127.0.0.1:0",
+    "STAGEBOOK_CLUSTER_SECRET": CLUSTER_SECRET,
+    "STAGEBOOK_PUBLIC_URL": PUBLIC_URL,
+    "STAGEBOOK_WATCH_HEARTBEAT_SECONDS": "0.2",
+    "STAGEBOOK_SESSION_LINGER_SECONDS": "0",
+}
+NO_INTERNAL_SERVER = {"STAGEBOOK_INTERNAL_LISTEN": "", "STAGEBOOK_CLUSTER_SECRET": ""}
 _RTMP = re.compile(r"encoders +RTMP on 127\.0\.0\.1:(\d+)")
 _RTMPS = re.compile(r"RTMPS on 127\.0\.0\.1:(\d+)")
 
@@ -24,20 +32,11 @@ class Node(ServerProcess):
     """A node on the database at `database_url`. Entering waits until it is ready, leaving kills it if it runs."""
 
     def __init__(self, data: Path, *arguments: str, database_url: str, name: str, **variables: str) -> None:
+        """An empty one of `variables` leaves out a default of this class."""
         self._database = {"STAGEBOOK_BOOK": "postgres", "STAGEBOOK_DATABASE_URL": database_url}
-        super().__init__(
-            data,
-            "--log-form=text",
-            *arguments,
-            **self._database,
-            STAGEBOOK_NODE_NAME=name,
-            STAGEBOOK_INTERNAL_LISTEN="127.0.0.1:0",
-            STAGEBOOK_CLUSTER_SECRET=CLUSTER_SECRET,
-            STAGEBOOK_PUBLIC_URL=PUBLIC_URL,
-            STAGEBOOK_WATCH_HEARTBEAT_SECONDS="0.2",
-            STAGEBOOK_SESSION_LINGER_SECONDS="0",
-            **variables,
-        )
+        chosen = DEFAULTS | self._database | {"STAGEBOOK_NODE_NAME": name} | variables
+        given = {name: value for name, value in chosen.items() if value}
+        super().__init__(data, "--log-form=text", *arguments, **given)
         self.name = name
 
     @property

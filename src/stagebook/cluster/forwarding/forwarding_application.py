@@ -183,7 +183,7 @@ class ForwardingApplication:
                 owner = await self._search.wait(account_id, deadline=deadline, refused_by=owner.run_id)
         except NoOwnerError:
             self.counts.without_owner += 1
-            await self._refuse(scope, send, refusals.NO_OWNER)
+            await self._refuse(scope, send, self._reason_without_owner(account_id))
         except TooManyForwardedError:
             await self._refuse(scope, send, refusals.TOO_MANY)
         except OwnerLostError:
@@ -195,6 +195,14 @@ class ForwardingApplication:
             await self._refuse(scope, send, refusals.LINK_REFUSED)
         else:
             await self._application(scope, body.for_router(), send)
+
+    def _reason_without_owner(self, account_id: str) -> str:
+        owner = self._search.known_owner(account_id)
+        if owner is None or owner.internal_url:
+            return refusals.NO_OWNER
+        if (more := self._log_limit.admit("internal server")) is not None:
+            _log.error("an account belongs to a node without internal_listen", node=owner.node, **more)
+        return refusals.NO_INTERNAL_SERVER
 
     async def _is_served_by(
         self, owner: AccountOwner, scope: Scope, body: RepeatableBody, send: Send, account_id: str

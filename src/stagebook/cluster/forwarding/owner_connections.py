@@ -112,6 +112,11 @@ class OwnerPool:
 
 
 def address_of(owner: AccountOwner) -> tuple[str, int]:
-    """Return the host and the port of the internal server of an owner."""
+    """Return the host and the port of the internal server of an owner.
+
+    Raises OwnerUnreachableError for a node without one: it was started without `internal_listen`.
+    """
+    if not owner.internal_url:
+        raise OwnerUnreachableError("the node has no internal server")
     parts = urlsplit(owner.internal_url)
     return parts.hostname or "", parts.port or 80

@@ -20,6 +20,7 @@ from stagebook.api.watch.watch_description import WATCH_PREFIX
 from stagebook.stage.errors import ServerBusyError
 
 NO_OWNER: Final = "no node of the cluster has this account at the moment; try again"
+NO_INTERNAL_SERVER: Final = "the node that has this account was started without internal_listen, so no other reaches it"
 OWNER_LOST: Final = "the node that has this account ended during the request, which may have been carried out"
 TOO_MANY: Final = "too many requests to the node that has this account; try again"
 LINK_REFUSED: Final = "the nodes of the cluster refuse each other's requests; their logs have the reason"

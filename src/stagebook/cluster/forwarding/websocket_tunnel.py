@@ -166,10 +166,13 @@ async def open_tunnel(scope: Scope, owner: AccountOwner, counts: TunnelCounts, *
 
 
 async def _connect(end: _TunnelEnd, owner: AccountOwner) -> None:
-    host, port = address_of(owner)
     try:
+        host, port = address_of(owner)
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
             transport, _ = await asyncio.get_running_loop().create_connection(lambda: end, host, port)
+    except OwnerUnreachableError:
+        end.on_lost()
+        raise
     except OSError as error:  # TimeoutError is one
         end.on_lost()
         raise OwnerUnreachableError(str(error)) from error

@@ -48,6 +48,9 @@ OUTAGE_SECONDS: Final = 2.5
 
 The database of all nodes restarts in less: load balancers then keep the nodes, where requests wait.
 """
+FOLDER_STORAGE_DETAIL: Final = (
+    'storage = "folder" is a folder of this node: use storage = "s3", or mount the folder of each bucket on all nodes'
+)
 UNKNOWN_URL: Final = ""
 """The internal URL of a node that other nodes cannot reach."""
 
@@ -103,6 +106,8 @@ class NodeParts:
 
     def open(self, parts: AsyncExitStack) -> None:
         """Register the run and open the book. Raises BookRefusedError and BookFailedError."""
+        if self._settings.internal_listen is not None and self._settings.storage == "folder":
+            _log.warning("each node keeps the recordings that it makes", detail=FOLDER_STORAGE_DETAIL)
         read_secret = partial(self._folder.stream_key_secret, randomness=SystemRandomness())
         seal = StreamKeySeal(read_secret(may_generate=False))
         show = self._settings.deleted_stage_history

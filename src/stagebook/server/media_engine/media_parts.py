@@ -97,6 +97,14 @@ class MediaParts:
         parts.push_async_callback(self.recorders.stop)
         self.ingest = self._build_ingest()
 
+    async def note_former(self) -> None:
+        """Remember what an earlier run of this data folder has recorded, for accounts that are recovered later.
+
+        The processes of `finish_start` complete and delete it.
+        """
+        await self.recorders.note_former()
+        await self.compositions.note_former()
+
     async def finish_start(self) -> None:
         """Wait for the engine processes, and start to record. Called after recovery."""
         await self._engines_start

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -26,13 +27,16 @@ from stagebook.media.composition.composition_port import (
 )
 from stagebook.media.composition.layout.layout_settings import GridLayout
 from stagebook.media.composition.processes.composing_statistics import CompositionCounts
-from stagebook.media.composition.processes.composition_messages import ComposingSetup
+from stagebook.media.composition.processes.composition_messages import SPOOLS_NAME, ComposingSetup
 from stagebook.media.composition.processes.composition_pool import CompositionPool
 from stagebook.media.composition.processes.composition_process import MAX_FILE_BYTES
 from stagebook.media.composition.processes.composition_spools import LeftSpools
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import MediaRefusedError, RefusalReason
+from stagebook.media.recording.recording_journal import RecordingBegan, RecordingClosed, encode_record
+from stagebook.media.recording.recording_metadata import RecordingDescription, RecordingStatus
 from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
+from stagebook.storage.spool.spool_folder import JOURNAL_NAME
 from stagebook.storage.storage_settings import FolderStorage
 from tests.media.composition.encoded_media import CANVAS
 
@@ -92,6 +96,22 @@ async def test_a_composition_without_participants_is_stored_until_it_ends(compos
     assert await compositions.facts.get() == OutputEnded(composition_id="one", destination_id="bucket")
     with av.open(str(playlist / "playlist.m3u8")) as player:
         assert sum(1 for _ in player.decode(video=0)) > 1
+
+
+async def test_what_an_earlier_run_has_completed_is_known_when_its_spool_is_gone(compositions: Compositions) -> None:
+    """A node recovers an account when it takes it: the spool may have been completed by then."""
+    spool = compositions.folder / SPOOLS_NAME / "one"
+    description = RecordingDescription(stage_arn="arn", started_ms=1, rendition="180p30-bucket")
+    began = RecordingBegan(description=description, segment_seconds=2)
+    closed = RecordingClosed(status=RecordingStatus.ENDED, ended_ms=2)
+    interrupted = encode_record(began)
+    journals = {"complete": interrupted + encode_record(closed), "interrupted": interrupted}
+    for destination_id, journal in journals.items():
+        (spool / destination_id).mkdir(parents=True)
+        (spool / destination_id / JOURNAL_NAME).write_bytes(journal)
+    await compositions.pool.note_former()
+    shutil.rmtree(spool)
+    assert list(await compositions.pool.complete_outputs(["one", "of another node"])) == [("one", "complete")]
 
 
 async def test_what_a_killed_process_has_stored_is_completed(compositions: Compositions) -> None:

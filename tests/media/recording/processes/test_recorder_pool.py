@@ -83,9 +83,13 @@ class RunningPool:
 
 
 @asynccontextmanager
-async def running_pool(folder: Path, *, user: ProcessUser | None = None) -> AsyncIterator[RunningPool]:
-    """Run a pool."""
+async def running_pool(
+    folder: Path, *, user: ProcessUser | None = None, notes_former: bool = False
+) -> AsyncIterator[RunningPool]:
+    """Run a pool. With `notes_former`, that of a node."""
     running = RunningPool(folder, user)
+    if notes_former:
+        await running.pool.note_former()
     await running.pool.start()
     try:
         yield running
@@ -200,6 +204,17 @@ async def test_what_an_earlier_process_left_is_completed_at_the_start(tmp_path: 
     assert playlist.is_complete
     assert playlist.segments
     assert all((folder / segment.uri).exists() for segment in playlist.segments)
+
+
+async def test_what_an_earlier_run_recorded_is_known_when_its_spool_is_completed(tmp_path: Path) -> None:
+    """A node recovers an account when it takes it: its recorder runs, and holds the lock of the spool."""
+    await leave_interrupted(tmp_path)
+    async with running_pool(tmp_path, notes_former=True) as running:
+        await until(lambda: completed(tmp_path))
+        outcomes = await running.pool.interrupted(["left", "of another node"])
+    assert outcomes.keys() == {"left"}
+    assert isinstance(outcomes["left"], RecordingFailed)
+    assert outcomes["left"].duration_ms > 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process as another user")

@@ -65,6 +65,8 @@ class CompositionPool:
         self._timeouts = timeouts
         self._stop_seconds = stop_seconds
         self._on_fact: CompositionListener = _ignore
+        self._former: Mapping[str, Sequence[str]] | None = None
+        """The destinations that an earlier run has completed, by composition id. None: they are read when asked for."""
         self._runs: dict[str, CompositionRun] = {}
         self._numbers = count()
         self.counts = CompositionCounts()
@@ -94,8 +96,22 @@ class CompositionPool:
         except OSError:  # A folder has just been removed.
             return LeftSpools()
 
+    async def note_former(self) -> None:
+        """Read which outputs an earlier run has completed, for `complete_outputs` to answer later.
+
+        Call it before `complete_leftovers`, whose process deletes what says so.
+        """
+        names = left_spools(self._folder.path / SPOOLS_NAME, in_use=self._runs, now=time.time()).names
+        complete = await asyncio.to_thread(self._read_complete, names) if names else []
+        former: dict[str, list[str]] = {}
+        for composition_id, destination_id in complete:
+            former.setdefault(composition_id, []).append(destination_id)
+        self._former = former
+
     async def complete_outputs(self, composition_ids: Sequence[str]) -> Collection[tuple[str, str]]:
         """As CompositionEngine.complete_outputs. Processes of the earlier run that have not exited are waited for."""
+        if self._former is not None:
+            return [(name, each) for name in composition_ids for each in self._former.get(name, ())]
         return await asyncio.to_thread(self._read_complete, composition_ids) if composition_ids else []
 
     def _read_complete(self, composition_ids: Sequence[str]) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ again for as long as the part goes on; a source that is gone has no tap, and the
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 import structlog
@@ -52,6 +52,9 @@ READY_SECONDS: Final = 15.0
 """How long a recording waits for a process that is restarting."""
 TAP_ATTEMPTS: Final = 5
 TAP_DELAY_SECONDS: Final = 0.5
+
+if TYPE_CHECKING:
+    from stagebook.media.recording.recorded_outcome import RecordedOutcome
 
 _log = structlog.get_logger(__name__)
 
@@ -115,6 +118,8 @@ class RecorderPool:
         self._on_fact: FactListener = lambda _fact: None
         self._recordings: dict[str, _KnownRecording] = {}
         self.counts = RecordingCounts()
+        self._former: Mapping[str, RecordedOutcome] | None = None
+        """What an earlier run has recorded, by the names of uploads. None: it is read when it is asked for."""
         self._unsettled: dict[str, None] = {}
         """Recordings that were lost, or are over, whose outcomes are not durable yet."""
         self._reading: set[asyncio.Task[None]] = set()
@@ -137,6 +142,13 @@ class RecorderPool:
         """The number of recordings whose end is not reported yet."""
         return len(self._recordings)
 
+    async def note_former(self) -> None:
+        """Read what an earlier run has recorded, for `interrupted` to answer later: the process deletes it meanwhile.
+
+        Call it before `start`. A process of the earlier run that has not exited yet is waited for.
+        """
+        self._former = await asyncio.to_thread(self._read_former)
+
     async def interrupted(self, recording_ids: Sequence[str]) -> Mapping[str, RecordingEnded | RecordingFailed]:
         """As RecordingEngine.interrupted. A process of the earlier run that has not exited yet is waited for."""
         return await asyncio.to_thread(self._read_outcomes, recording_ids) if recording_ids else {}
@@ -144,20 +156,37 @@ class RecorderPool:
     def _read_outcomes(self, recording_ids: Sequence[str]) -> dict[str, RecordingEnded | RecordingFailed]:
         # These read what a crash has left, with 20 modules that no other start needs.
         from stagebook.media.recording.recorded_outcome import read_outcome
-        from stagebook.storage.spool.spool_lock import wait_for_spool
-        from stagebook.storage.spool.upload_spool import LOCK_SECONDS
 
         spool = self._folder.path / SPOOL_NAME
-        if not wait_for_spool(spool, timeout_seconds=LOCK_SECONDS):
-            _log.error("the recorder of an earlier server has not exited: what it records now is not in the book")
+        if self._former is None:
+            self._wait_for_earlier_process()
         outcomes: dict[str, RecordingEnded | RecordingFailed] = {}
         for recording_id in recording_ids:
-            outcome = read_outcome(spool / upload_name(recording_id))
+            name = upload_name(recording_id)
+            outcome = read_outcome(spool / name) if self._former is None else self._former.get(name)
             if outcome is not None and outcome.is_complete:
                 outcomes[recording_id] = RecordingEnded(recording_id=recording_id, duration_ms=outcome.duration_ms)
             elif outcome is not None:
                 outcomes[recording_id] = _lost(recording_id, duration_ms=outcome.duration_ms)
         return outcomes
+
+    def _read_former(self) -> "dict[str, RecordedOutcome]":
+        spool = self._folder.path / SPOOL_NAME
+        if not spool.is_dir():
+            return {}
+        # As in `_read_outcomes`.
+        from stagebook.media.recording.recorded_outcome import read_outcome
+
+        self._wait_for_earlier_process()
+        read = ((path.name, read_outcome(path)) for path in spool.iterdir() if path.is_dir())
+        return {name: outcome for name, outcome in read if outcome is not None}
+
+    def _wait_for_earlier_process(self) -> None:
+        from stagebook.storage.spool.spool_lock import wait_for_spool
+        from stagebook.storage.spool.upload_spool import LOCK_SECONDS
+
+        if not wait_for_spool(self._folder.path / SPOOL_NAME, timeout_seconds=LOCK_SECONDS):
+            _log.error("the recorder of an earlier server has not exited: what it records now is not in the book")
 
     def listen(self, on_fact: FactListener) -> None:
         """As RecordingEngine.listen."""
