@@ -18,7 +18,9 @@ from bench.page.signed_requests import sign_pages, wire_bytes
 from bench.postgres.measured_database import MeasuredDatabase, measured_database, open_postgres_book
 from bench.report import Part, Table, number
 from tests.e2e.cluster.nodes import Node, running_nodes
+from tests.postgres_server import NoPostgresError
 
+_TITLE: Final = "Two nodes"
 ROUNDS: Final = 3
 REQUESTS: Final = 1_000
 """To each node that is asked."""
@@ -63,7 +65,15 @@ class _Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure_nodes(folder: Path) -> Part:
-    """Start two nodes, measure all loads in turns, and return the report."""
+    """Start two nodes, measure all loads in turns, and return the report; without PostgreSQL, the reason."""
+    try:
+        runs = _measured_runs(folder)
+    except NoPostgresError as error:
+        return Part(title=_TITLE, method=f"Not measured: {error}.", tables=(), targets=())
+    return _report(runs)
+
+
+def _measured_runs(folder: Path) -> dict[str, list[_Run]]:
     config = folder / "nodes.toml"
     config.write_text(_CONFIG, encoding="utf-8")
     config.chmod(0o600)
@@ -78,7 +88,7 @@ def measure_nodes(folder: Path) -> Part:
                     run = _measure(load, nodes, database)
                     if round_number:  # The first round warms up.
                         runs[load.what].append(run)
-    return _report(runs)
+    return runs
 
 
 async def _write_book(url: str) -> list[BusyParticipant]:
@@ -160,7 +170,7 @@ def _report(runs: dict[str, list[_Run]]) -> Part:
         )
     headings = ("requests", "requests/s", "CPU us/request, node 1", "node 2", "PostgreSQL", "CPU, times one node")
     return Part(
-        title="Two nodes",
+        title=_TITLE,
         method=(
             "Two real nodes on one PostgreSQL with fsync, all on this machine, and requests signed by boto3 over "
             f"{CONNECTIONS} keep-alive connections to each node that is asked: pages of 50 events from a book of "

@@ -15,6 +15,8 @@ from contrib.cluster.cluster_programs import ProgramMissingError, find_balancer,
 from tests.e2e.cluster.nodes import Node
 
 START_SECONDS: Final = 30
+BALANCER_LOG: Final = "balancer.log"
+"""In the folder of the configuration."""
 
 
 def balancer_program(name: str) -> Path:
@@ -34,7 +36,7 @@ def running_balancer(program: Path, folder: Path, nodes: Sequence[Node]) -> Iter
     ports = BalancerPorts(http=free_port(), rtmp=free_port(), rtmps=free_port())
     behind = [BalancerPorts(http=node.port, rtmp=node.rtmp_port, rtmps=node.rtmps_port) for node in nodes]
     command = write_balancer(program, folder, ports=ports, nodes=behind).command
-    log = folder / "balancer.log"
+    log = folder / BALANCER_LOG
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
         try:
             deadline = time.monotonic() + START_SECONDS
