@@ -11,7 +11,7 @@ import pytest
 
 from stagebook.book.book_source import DatabaseSource
 from stagebook.book.postgres.account_leases import take_account
-from stagebook.book.postgres.node_run import end_run, register_run
+from stagebook.book.postgres.node_run import end_run, register_run, renew_run
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.stage.errors import ConflictError
 from stagebook.webhooks import webhook_file
@@ -28,6 +28,7 @@ from tests.webhooks.destinations import SECRET, destination
 
 SEAL = WebhookSeal(bytes(64))
 RUN_ID = 1
+_LET_LEASE_PASS = "UPDATE node_run SET heartbeat_at = heartbeat_at - interval '1 minute' WHERE run_id = %s"
 
 
 @pytest.fixture
@@ -216,6 +217,11 @@ def test_a_run_that_is_over_stores_nothing_and_delivers_for_nobody(postgres_book
         assert of_taker.has_changed()
         of_former.note_progress(1, Progress(position=8))
         of_former.flush({})
+        # A node that is stopped or cut off does not renew its run: its process must not go on for long.
+        node.execute(_LET_LEASE_PASS, (former,))
+        assert of_former.owned_accounts() == set()
+        renew_run(node, former)
+        assert of_former.owned_accounts() == {ACCOUNT}
         end_run(node, former)
         assert take_account(node, ACCOUNT, run_id=taker).is_taken
         assert of_taker.has_changed()
