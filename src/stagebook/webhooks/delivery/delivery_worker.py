@@ -122,6 +122,7 @@ class DeliveryWorker:
         self._source.close()
 
     async def _serve(self) -> None:
+        is_failing = False
         while True:
             self._wake.clear()
             try:
@@ -130,9 +131,12 @@ class DeliveryWorker:
                     await self._reload()
                     self._must_reload = False
                 self._store()
+                is_failing = False
             except WebhooksBusyError as error:
                 # Another process has written for too long, or the database is away. What was collected is kept.
-                _log.warning("the tables of webhooks cannot be used at the moment", reason=str(error))
+                if not is_failing:
+                    _log.warning("the tables of webhooks cannot be used at the moment", reason=str(error))
+                is_failing = True
             await asyncio.sleep(STORE_INTERVAL_SECONDS)
             try:
                 async with asyncio.timeout(CHECK_INTERVAL_SECONDS):
