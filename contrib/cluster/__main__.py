@@ -25,7 +25,7 @@ from contrib.cluster.child_process import (
     environment_of_children,
     free_port,
 )
-from contrib.cluster.cluster_parts import Database, LiveKit, Node, Redis, shared_settings
+from contrib.cluster.cluster_parts import Database, LiveKit, Node, Redis, shared_settings, write_settings_file
 from contrib.cluster.cluster_programs import BALANCERS, ProgramMissingError, Programs, find_programs
 
 NODES: Final = 3
@@ -64,6 +64,7 @@ class Cluster:
         settings = shared_settings(
             database_url=database.url, ports=self.ports, livekit_port=livekit_port, livekit_secret=secret
         )
+        write_settings_file(self._folder / "stagebook.toml", settings)
         self.nodes = [Node(self._folder, number=number, settings=settings) for number in range(1, NODES + 1)]
         self._start_balancer(livekit_port)
         self._start_nodes()
@@ -102,6 +103,7 @@ class Cluster:
         yield f"Logs and data are in {self._folder}. In another terminal:"
         yield f'  eval "$({sys.executable} -m stagebook env --data {self.nodes[0].data})"'
         yield "  aws ivs-realtime create-stage --name first"
+        yield f"  {sys.executable} -m stagebook cluster status --config {self._folder / 'stagebook.toml'}"
         yield "Ctrl-C ends everything."
 
     def _start_livekit(self, secret: str) -> None:

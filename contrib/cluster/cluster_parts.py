@@ -176,6 +176,14 @@ class Node:
             connection.close()
 
 
+def write_settings_file(path: Path, settings: dict[str, str]) -> None:
+    """Write the settings that commands about the cluster need, such as `stagebook cluster status`."""
+    names = ("BOOK", "DATABASE_URL", "CLUSTER_SECRET", "PUBLIC_URL")
+    path.touch(mode=0o600)
+    lines = (f'{name.lower()} = "{settings[f"STAGEBOOK_{name}"]}"' for name in names)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def shared_settings(
     *, database_url: str, ports: BalancerPorts, livekit_port: int, livekit_secret: str
 ) -> dict[str, str]:

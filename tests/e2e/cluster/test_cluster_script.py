@@ -25,6 +25,7 @@ from stagebook.data_folder.secrets import DataFolder
 from tests.clients.publisher import Publisher
 from tests.clients.viewer import Viewer
 from tests.e2e.cluster.nodes import signed_headers
+from tests.e2e.package.readme_session import readme_steps
 from tests.go_programs import LIVEKIT
 from tests.serving import clean_environment
 
@@ -183,6 +184,33 @@ def ends(cluster: ClusterScript, stage_arn: str) -> list[str]:
     answer = httpx.get(url, headers=signed_headers(key, "GET", url), timeout=30)
     assert answer.status_code == 200, answer.text
     return [event["cause"] for event in answer.json()["events"]]
+
+
+def test_the_commands_of_readme(cluster: ClusterScript) -> None:
+    start, *steps = readme_steps("Several machines")
+    assert (start.command, len(steps)) == ("python -m contrib.cluster\n", 2)
+    key = DataFolder(cluster.folder / "node-1").read_server_access()[1]
+    programs = Path(sys.executable).parent
+    for step in steps:
+        command = step.command.replace("stagebook-cluster", str(cluster.folder))
+        completed = subprocess.run(
+            ("sh", "-c", command.replace("http://127.0.0.1:8080", cluster.url)),
+            env=clean_environment(
+                PATH=f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+                AWS_CONFIG_FILE=os.devnull,
+                AWS_PAGER="",
+                AWS_ACCESS_KEY_ID=key.access_key_id,
+                AWS_SECRET_ACCESS_KEY=key.secret_access_key,
+                AWS_DEFAULT_REGION="us-west-2",
+            ),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert completed.returncode == 0, completed.stderr
+        assert completed.stdout.startswith(step.output)
+    assert "3 nodes alive; 1 account: 1 owned" in completed.stdout
 
 
 async def test_an_owner_is_lost_and_its_clients_go_on_at_the_same_url(cluster: ClusterScript) -> None:
