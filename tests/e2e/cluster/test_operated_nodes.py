@@ -18,7 +18,7 @@ from tests.e2e.cluster.nodes import CLUSTER_SECRET, PUBLIC_URL, TwoNodes, two_no
 from tests.postgres_server import database
 from tests.serving import FREE_PORTS, run_command
 
-IDLE_CONNECTIONS, MAXIMUM_CONNECTIONS = 6, 16
+IDLE_CONNECTIONS, MAXIMUM_CONNECTIONS = 7, 17
 """Connections of a node to the database, with the default settings and no webhook, as docs/scaling.md says."""
 
 
