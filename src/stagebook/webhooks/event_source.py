@@ -16,6 +16,10 @@ from stagebook.webhooks.event_envelope import ReplicaSource
 CACHE_SIZE_KIB = 4_096
 
 
+class SourceAwayError(Exception):
+    """The database of the book cannot be reached at the moment."""
+
+
 class EventPage(msgspec.Struct, frozen=True, kw_only=True):
     """Events after a position, oldest first.
 
@@ -58,7 +62,10 @@ class EventSource:
         self._reader.close_reading()
 
     def read_after(self, account_id: str, sequence: int, *, limit: int) -> EventPage:
-        """Return the next events of an account after a position. Those of other accounts may be among them."""
+        """Return the next events of an account after a position. Those of other accounts may be among them.
+
+        Raises SourceAwayError, BookDamagedError and BookFailedError.
+        """
         return self._events.read_after(account_id, sequence, limit=limit)
 
     def read_at(self, sequences: Sequence[int]) -> list[LogEntry]:
@@ -95,12 +102,17 @@ class _DatabaseEvents:
 
     def __init__(self, source: DatabaseSource, *, run_id: int) -> None:
         from stagebook.book.postgres.account_log import AccountLog
+        from stagebook.book.postgres.postgres_connection import BookUnreachableError
 
+        self._unreachable = BookUnreachableError
         self._log = AccountLog(source.url, run_id=run_id)
 
     def read_after(self, account_id: str, sequence: int, *, limit: int) -> EventPage:
         """See `_AccountEvents`."""
-        found = self._log.read_after(account_id, sequence, limit=limit)
+        try:
+            found = self._log.read_after(account_id, sequence, limit=limit)
+        except self._unreachable as error:
+            raise SourceAwayError(str(error)) from error
         return EventPage(events=found.entries, read_to=found.read_to, has_all=found.has_all)
 
     def close(self) -> None:

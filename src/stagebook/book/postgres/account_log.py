@@ -23,7 +23,7 @@ from stagebook.book.tables.table_event_log import TableEventLog
 
 EXAMINED_EVENTS: Final = 20_000
 PATIENCE_SECONDS: Final = 5.0
-"""How long a read waits for a database that cannot be reached."""
+"""How long `read_account_position` waits for a database that cannot be reached."""
 
 _POSITION: Final = """
 SELECT greatest(account_lease.last_sequence, node_run.last_sequence)
@@ -51,7 +51,7 @@ class AccountLog:
 
     def __init__(self, url: str, *, run_id: int, examined_events: int = EXAMINED_EVENTS) -> None:
         """Connect. Raises BookRefusedError and BookUnreachableError."""
-        self._connection: PostgresConnection = open_connection(url, patience_seconds=PATIENCE_SECONDS)
+        self._connection: PostgresConnection = open_connection(url, patience_seconds=0)
         self._log = TableEventLog(self._connection)
         self._run_id = run_id
         self._examined_events = examined_events
@@ -59,7 +59,7 @@ class AccountLog:
     def read_after(self, account_id: str, sequence: int, *, limit: int) -> AccountPage:
         """Return the next events of an account. Of an account that the run does not own, there are none.
 
-        Raises BookDamagedError and BookFailedError.
+        Raises BookUnreachableError at once while the database cannot be reached, BookDamagedError and BookFailedError.
         """
         # Each read looks further back than the one before: what the owner has written before the first is visible.
         owned = self._connection.execute(_OWN_POSITION, (account_id, self._run_id))

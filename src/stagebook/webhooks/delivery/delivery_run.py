@@ -14,12 +14,14 @@ from stagebook.webhooks.delivery_outcome import Delivered, Failed, Missing, Outc
 from stagebook.webhooks.delivery_records import Backlog, Run
 from stagebook.webhooks.destination import Destination
 from stagebook.webhooks.event_envelope import CONTENT_TYPES, message_body
-from stagebook.webhooks.event_source import EventSource
+from stagebook.webhooks.event_source import EventSource, SourceAwayError
 from stagebook.webhooks.targets.target import OutgoingMessage, Target
 from stagebook.webhooks.webhook_file import DeliveryOrigin, RunKind
 
 READ_SIZE = 200
 """The events that are read from the book at a time: a few milliseconds."""
+AWAY_SECONDS = 1.0
+"""Pause before another read of a database that cannot be reached."""
 MISSING_REASON = "the book no longer has the event"
 _log = structlog.get_logger(__name__)
 
@@ -126,7 +128,12 @@ class DeliveryRun:
         if self.run.kind is RunKind.DEAD_LETTERS:
             self._read_dead_letters(position)
             return
-        page = self._source.read_after(self.destination.account_id, position, limit=READ_SIZE)
+        try:
+            page = self._source.read_after(self.destination.account_id, position, limit=READ_SIZE)
+        except SourceAwayError:
+            self._has_read_all = True
+            asyncio.get_running_loop().call_later(AWAY_SECONDS, self._wake.set)
+            return
         self._has_read_all, read_to, events = page.has_all, page.read_to, page.events
         end = self.run.end_sequence
         if end is not None and (page.has_all or read_to >= end):
