@@ -8,7 +8,8 @@ import pytest
 from tests.chaos.acknowledged_writes import WritingClients
 from tests.chaos.chaos_cluster import DATABASE_SETTINGS, running_nodes_on, wait_for
 from tests.chaos.chaos_peers import ChaosPeers
-from tests.chaos.failure_rounds import LEASE_SECONDS, ChaosRun, Round, RoundFacts
+from tests.chaos.chaos_round import Round, RoundFacts
+from tests.chaos.failure_rounds import LEASE_SECONDS, ChaosRun
 from tests.postgres_server import running_server
 
 
