@@ -26,7 +26,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue
 from typing import Any, Generic, TypeVar
 
 from stagebook.book.server_book import CommitObserver
@@ -71,7 +71,9 @@ class GroupWriter(Generic[Connection]):
         self._committer = committer
         self._loop = loop
         self._on_durable = on_durable
-        self._queue: SimpleQueue[TransactionGroup | IdleWork | None] = SimpleQueue()
+        # Not a SimpleQueue: if a signal interrupts its `get` after the timeout, as when a process that was stopped goes
+        # on, CPython waits without an end, and the run is never renewed again.
+        self._queue: Queue[TransactionGroup | IdleWork | None] = Queue()
         self._idle_work: deque[IdleWork] = deque()
         """What waits until no transaction is queued. Only the thread uses it."""
         self._filling: TransactionGroup | None = None
