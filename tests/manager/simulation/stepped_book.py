@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Queue
 from typing import Any, TypeAlias, TypeVar
 from unittest.mock import patch
 
@@ -87,7 +87,7 @@ class SteppedWriter(GroupWriter[Any]):
         """Fail the next commit in the middle, and with it the book."""
         waiting, self.waiting = self.waiting, []
         error = self._crash_in_commit(waiting[0]) if waiting else apsw.IOError("simulated: the disk is full")
-        self._queue = SimpleQueue()  # the base class fails the groups that wait in it
+        self._queue = Queue()  # the base class fails the groups that wait in it
         for group in waiting:
             self._queue.put(group)
         self._fail(None, error)
