@@ -94,8 +94,8 @@ def test_the_password_of_the_database_is_a_secret(url: str, secrets: list[str]) 
     assert database_secrets(url) == secrets
 
 
-def test_a_server_refuses_postgres(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match='"postgres" cannot be used') as caught:
-        serve(Settings(**NODE, data=str(tmp_path / "data")))
+def test_a_server_for_tests_refuses_postgres(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match='must be "sqlite" for a server for tests') as caught:
+        serve(Settings(**NODE, data=str(tmp_path / "data")), is_testing=True)
     assert caught.value.name == "book"
     assert not (tmp_path / "data").exists()

@@ -76,7 +76,7 @@ def source(postgres_url: str) -> DatabaseSource:
     """A book with TRANSACTIONS."""
     connection = PostgresConnection(postgres_url)
     migrate(connection)
-    GroupWriter(connection).write(*TRANSACTIONS)
+    GroupWriter(connection, sequence_slots=1).write(*TRANSACTIONS)
     connection.close()
     return DatabaseSource(url=postgres_url)
 

@@ -20,7 +20,6 @@ from stagebook.book.sqlite.book_connection import (
 )
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.open_readers import open_connection
-from stagebook.book.sqlite.retention.sqlite_retention import SqliteRetention
 from stagebook.book.sqlite.sqlite_committer import SqliteCommitter
 from stagebook.book.store import BookReader, RetentionStep
 from stagebook.book.tables.queries import LAST_SEQUENCE
@@ -132,6 +131,9 @@ class SqliteBook(TableBook[apsw.Connection]):
 
     def delete_old(self, policy: RetentionPolicy, *, now_ms: int) -> AsyncGenerator[RetentionStep]:
         """Delete what is older than `policy` allows at `now_ms`, in steps; see `Book.delete_old`."""
+        # Imported late: most servers delete nothing by age.
+        from stagebook.book.sqlite.retention.sqlite_retention import SqliteRetention
+
         return SqliteRetention(self._reading, self._writer, keys=self._keys, policy=policy, now_ms=now_ms).steps()
 
     async def close(self) -> None:

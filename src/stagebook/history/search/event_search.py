@@ -21,7 +21,6 @@ from stagebook.history.history_files import HistoryFiles
 from stagebook.history.search.search_index import IndexProgress
 from stagebook.history.search.search_keys import SearchKeys, search_keys
 from stagebook.history.search.search_plan import SearchPlan, plans
-from stagebook.history.search.table_search import find_in_tables
 from stagebook.stage.errors import ServerBusyError
 
 MAXIMUM_EXAMINED = 20_000
@@ -57,6 +56,9 @@ def search_events(files: HistoryFiles, query: EventQuery) -> SearchPage:
 def find_page(files: HistoryFiles, query: EventQuery) -> Page[LogEntry]:
     """Return a page as `search_events` does, with the events themselves. It raises the same."""
     if not files.can_be_indexed:
+        # Imported late: servers with a SQLite book do not need it.
+        from stagebook.history.search.table_search import find_in_tables
+
         return find_in_tables(files.tables, query)
     progress = files.index.catch_up(maximum_batches=CATCH_UP_BATCHES)
     if not progress.is_complete:

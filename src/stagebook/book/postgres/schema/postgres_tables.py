@@ -154,15 +154,14 @@ CREATE INDEX composition_of_account ON composition (account_id, composition_key)
 CREATE INDEX composition_of_stage ON composition (stage_arn, composition_key);
 
 CREATE TABLE composition_event (
-    sequence bigint NOT NULL,
+    sequence bigint PRIMARY KEY,
     composition_key bigint NOT NULL,
     name smallint NOT NULL,
     error_code smallint,
     cause smallint,
-    destination_id text,
-    PRIMARY KEY (composition_key, sequence)
+    destination_id text
 );
-CREATE INDEX composition_event_by_sequence ON composition_event (sequence);
+CREATE INDEX composition_event_of_composition ON composition_event (composition_key, sequence);
 
 CREATE TABLE expired_session (session_key bigint PRIMARY KEY);
 CREATE TABLE expired_composition (composition_key bigint PRIMARY KEY);
