@@ -70,6 +70,7 @@ PARAMETERS: dict[str, Any] = {
     "show": True,
     "after": 2_000,
     "before": 9_000,
+    "until": 9_000,
     "first": 1_500,
     "limit": LIMIT,
     "count": LIMIT,

@@ -61,6 +61,7 @@ def _plan(connection: apsw.Connection, statement: str) -> list[str]:
         "ended",
         "key",
         "before",
+        "until",
         "count",
         "before",
     ]
