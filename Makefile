@@ -19,7 +19,7 @@ LOWEST := $(VENV)-lowest
 WORKERS := $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((cores < 4 ? cores + 1 : 4)))
 CODE := $(wildcard src tests bench examples contrib/cluster contrib/site)
 # Exercises every dependency: the book, the AWS wire, WebRTC peers, encoders' media, LiveKit, webhooks, the commands, traces.
-LOWEST_TESTS := $(addprefix tests/,book cli config storage server/http api/watch/metrics) \
+LOWEST_TESTS := $(addprefix tests/,book/sqlite book/tables book/postgres cli config storage server/http api/watch/metrics) \
 	$(addprefix tests/media/,composition ingest livekit recording rtc/dtls rtc/peers rtc/srtp tap) \
 	$(addprefix tests/e2e/,aws telemetry webhooks)
 # The tests start many servers. Without cached bytecode each one compiles its modules again.
@@ -100,7 +100,7 @@ audit: $(VENV)/.dev
 
 # What takes longer than `make test`, one after the other. With `make -k`, the others run after one that failed.
 test-all: EXAMPLES := 15
-test-all: SEEDS := 300
+test-all: SEEDS := 200
 test-all: SECONDS := 300
 test-all: EXECUTIONS := 4000
 test-all: MINUTES := 2

@@ -79,6 +79,9 @@ class BookModel:
     recordings: dict[str, PutRecording] = field(default_factory=dict)
     """The last state of each recording that is open, by its id."""
     last_sequence: int = 0
+    sequence_slot: int = 0
+    sequence_slots: int = 1
+    """The writer assigns the sequence numbers whose remainder, divided by `sequence_slots`, is `sequence_slot`."""
 
     def after(self, changes: list[Change]) -> tuple["BookModel", tuple[int, ...]]:
         """The book after a transaction and the sequence numbers of its events. Raises ContradictionError."""
@@ -219,7 +222,8 @@ class BookModel:
         session = find(change.stage_arn, change.session_id)
         if change.participant_id not in session.participants:
             raise ContradictionError
-        self.last_sequence = max(self.last_sequence + 1, change.at_ms << SEQUENCE_TIME_SHIFT)
+        first = max(self.last_sequence + 1, change.at_ms << SEQUENCE_TIME_SHIFT)
+        self.last_sequence = first + (self.sequence_slot - first) % self.sequence_slots
         session.events.setdefault(change.participant_id, []).append((self.last_sequence, change.event))
         return self.last_sequence
 

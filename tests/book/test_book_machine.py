@@ -189,6 +189,8 @@ class BookMachine(RuleBasedStateMachine):
         """Submit to both. They agree on what is refused, and on the sequence numbers of what is not."""
 
         async def submit() -> None:
+            translator = self.book._translator
+            self.model.sequence_slot, self.model.sequence_slots = translator._slot, translator._slots
             try:
                 model, sequences = self.model.after(transaction)
             except ContradictionError:

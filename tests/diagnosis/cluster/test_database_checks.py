@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from stagebook.book.postgres.postgres_schema import BookInfo
+from stagebook.book.postgres.postgres_schema import POSTGRES_MIGRATIONS, BookInfo
 from stagebook.cluster.database_status import DatabaseStatus, StandbyStatus
 from stagebook.diagnosis.cluster.database_checks import DatabaseFacts, judge_database
 from stagebook.diagnosis.finding import Finding, Severity
 
+VERSION = len(POSTGRES_MIGRATIONS)
 STANDBY = StandbyStatus(name="b", state="streaming", sync_state="sync", lag_bytes=0, lag_seconds=None)
 
 
@@ -47,9 +48,9 @@ def judged(*, clock_offset_ms: int = 0, book: BookInfo | None = None, **changes:
         ("clock", Severity.WARNING, {"clock_offset_ms": -1_000}),
         ("clock", Severity.ERROR, {"clock_offset_ms": 15_000}),
         ("schema", Severity.OK, {}),
-        ("schema", Severity.OK, {"book": BookInfo(version=1, minimum_version=1, cluster_id="")}),
-        ("schema", Severity.NOTE, {"book": BookInfo(version=2, minimum_version=1, cluster_id="")}),
-        ("schema", Severity.ERROR, {"book": BookInfo(version=2, minimum_version=2, cluster_id="")}),
+        ("schema", Severity.OK, {"book": BookInfo(version=VERSION, minimum_version=1, cluster_id="")}),
+        ("schema", Severity.NOTE, {"book": BookInfo(version=VERSION + 1, minimum_version=1, cluster_id="")}),
+        ("schema", Severity.ERROR, {"book": BookInfo(version=VERSION + 1, minimum_version=VERSION + 1, cluster_id="")}),
     ],
 )
 def test_each_fact_has_its_severity_and_a_remedy(subject: str, severity: Severity, facts: dict[str, Any]) -> None:

@@ -9,6 +9,8 @@ from botocore.exceptions import ClientError
 from tests.e2e.cluster.nodes import NO_INTERNAL_SERVER, Node
 from tests.postgres_server import database
 
+pytestmark = pytest.mark.slow
+
 REASON = "started without internal_listen"
 
 

@@ -41,6 +41,8 @@ class ParticipantSound:
         self._is_ending = False
         self.is_muted = False
         self._late_packets = 0
+        self._is_repeating = False
+        """Whether the last packet had only times that were there already: what follows may be other sound."""
         self._least_lead: int | None = None
         self._observed = 0
         self._since_packet = 0
@@ -85,9 +87,12 @@ class ParticipantSound:
         start = max(position, self._position, self._next_position)
         kept = samples[start - position :]
         self._buffer.write(start, kept)
-        if position != self._next_position and len(kept):
+        if not len(kept):
+            self._is_repeating = True
+        elif position != self._next_position or self._is_repeating:
             # The wave form does not go on from the sample before: a missing sample makes it fade out and in.
             self._buffer.erase(start, 1)
+            self._is_repeating = False
         self._next_position = max(start + len(kept), self._next_position)
         return True
 
