@@ -26,9 +26,9 @@ SEGMENTS = 3_000
 """100 minutes in segments of 2 s."""
 MAX_SEGMENT_BYTES = 64
 """Of memory that a stored segment retains: its lines of the playlist."""
-MAX_NEW_OBJECTS = SEGMENTS // 2 // 20
-"""Of the garbage collector, in the second half of the segments. Caches of Python's modules have filled in the first
-half. What a segment retained would be there SEGMENTS // 2 times."""
+MAX_NEW_OBJECTS = SEGMENTS // 2 // 5
+"""Of the garbage collector, in the second half of the segments. What a segment retained would be there SEGMENTS // 2
+times; without that, some runs have a hundred more objects than others."""
 _SEGMENT_US = 2_000_000
 
 
