@@ -100,7 +100,7 @@ audit: $(VENV)/.dev
 
 # What takes longer than `make test`, one after the other. With `make -k`, the others run after one that failed.
 test-all: EXAMPLES := 15
-test-all: SEEDS := 200
+test-all: SEEDS := 100
 test-all: SECONDS := 300
 test-all: EXECUTIONS := 4000
 test-all: MINUTES := 2
