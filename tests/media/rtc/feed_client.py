@@ -170,7 +170,7 @@ class FeedClient:
         """Wait until the server closes the connection. False if the server sent anything."""
         try:
             return await self.reader.read() == b""
-        except ConnectionResetError:  # the server closed the connection before it had read everything
+        except (ConnectionResetError, BrokenPipeError):  # it was closed before everything was read or sent
             return True
 
     def play(self, options: VideoOptions = DEFAULT_VIDEO, *, start_seconds: float = 0.0) -> None:
