@@ -23,12 +23,17 @@ class CuttableProxy:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Forward one connection until either side ends it."""
+        self._writers.add(writer)
         try:
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.server_port)
         except OSError:
+            self._writers.discard(writer)
             writer.close()
             return
-        self._writers |= {writer, server_writer}
+        self._writers.add(server_writer)
+        if writer.is_closing():
+            # It was cut meanwhile.
+            server_writer.close()
         try:
             await asyncio.gather(_copy(reader, server_writer), _copy(server_reader, writer))
         finally:
