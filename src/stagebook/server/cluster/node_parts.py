@@ -211,10 +211,6 @@ class NodeParts:
             },
         )
 
-    def on_owners_changed(self, listener: Callable[[], None]) -> None:
-        """Call `listener` when an account has got another owner."""
-        self._on_owners_changed = listener
-
 
 class _LoadingBook:
     """Implements `AccountBook`: an account that is taken is loaded into memory."""
