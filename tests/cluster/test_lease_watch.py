@@ -5,9 +5,13 @@ import random
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
+import pytest
+from structlog.testing import capture_logs
+
 from stagebook.book.store import BookFailedError
 from stagebook.cluster.lease_watch import LeaseLook, LeaseWatch
 from stagebook.cluster.owned_accounts import OwnedAccounts
+from stagebook.stage.errors import ServerBusyError
 from tests.cluster.test_owned_accounts import ACCOUNT, Run
 
 OTHER = "444455556666"
@@ -119,6 +123,20 @@ async def test_a_failure_of_one_account_does_not_keep_the_others() -> None:
         watched.leases.abandoned = [ACCOUNT, OTHER]
         await watched.look()
     assert {account for account, _ in run.book.asked} == {ACCOUNT, OTHER}
+
+
+@pytest.mark.parametrize("failure", [ServerBusyError("too many reads are waiting"), RuntimeError("a defect")])
+async def test_whatever_a_taking_raises_the_watch_goes_on(failure: Exception) -> None:
+    run = Run()
+    run.book.failure = failure
+    async with watching(run) as watched:
+        watched.leases.abandoned = [ACCOUNT]
+        with capture_logs() as logs:
+            await watched.look()
+        run.book.failure = None
+        await watched.look()
+    assert [line["event"] for line in logs] == ["an account of a node that is gone could not be taken"]
+    assert run.accounts.account_ids == {ACCOUNT}
 
 
 async def test_looks_are_spread() -> None:

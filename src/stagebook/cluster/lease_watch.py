@@ -5,7 +5,6 @@ accounts in a random order, so that the accounts of a dead node spread over the 
 """
 
 import asyncio
-import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -16,9 +15,11 @@ import structlog
 
 from stagebook.book.store import BookFailedError
 from stagebook.cluster.owned_accounts import OwnedAccounts
+from stagebook.log_rate_limit import LogRateLimit
 
 LOOK_SECONDS: Final = 0.25
 """The mean pause between two looks."""
+_NOT_TAKEN: Final = "an account of a node that is gone could not be taken"
 _log = structlog.get_logger(__name__)
 
 
@@ -74,6 +75,7 @@ class LeaseWatch:
         self._pause = pause
         self._task: asyncio.Task[None] | None = None
         self._is_failing = False
+        self._log_limit = LogRateLimit(clock=monotonic)
         self.failures = 0
         """Looks that have failed."""
         self.taken = 0
@@ -112,11 +114,16 @@ class LeaseWatch:
         """Take accounts of runs that have ended, and of late ones once those are known to be dead."""
         for account_id in self._chance.sample(abandoned, len(abandoned)):
             is_new = account_id not in self._accounts.account_ids
-            # The book itself fails as well then, which ends the process.
-            with contextlib.suppress(BookFailedError):
-                if await self._accounts.acquire(account_id):
-                    self.taken += is_new
-                    _log.warning("took an account of a node that is gone", account_id=account_id)
+            try:
+                is_taken = await self._accounts.acquire(account_id)
+            except Exception as error:  # noqa: BLE001 - whatever fails, a later look finds the account again
+                if (more := self._log_limit.admit("taking")) is not None:
+                    reason = str(error) or type(error).__name__
+                    _log.error(_NOT_TAKEN, account_id=account_id, reason=reason, **more)
+                continue
+            if is_taken and is_new:
+                self.taken += 1
+                _log.warning("took an account of a node that is gone", account_id=account_id)
 
     def _log_failure(self, error: BookFailedError) -> None:
         if not self._is_failing:

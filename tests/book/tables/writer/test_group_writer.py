@@ -81,6 +81,32 @@ async def test_a_group_that_is_late_is_committed_again_before_it_is_acknowledged
     assert fixture.durable == 1
 
 
+async def test_groups_are_acknowledged_in_their_order_also_behind_one_that_is_late(
+    fixture: WriterFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits: list[TransactionGroup] = []
+    is_taken, go_on = threading.Event(), threading.Event()
+
+    def late_once(group: TransactionGroup) -> None:
+        is_taken.set()
+        go_on.wait()
+        commits.append(group)
+        group.acknowledged_before = fixture.clock_seconds + len(commits) - 1
+
+    monkeypatch.setattr(fixture.writer._committer, "commit", late_once)
+    order: list[str] = []
+    late = fixture.put(name='"late"')
+    await asyncio.to_thread(is_taken.wait)
+    later = fixture.put(name='"later"')
+    late.add_done_callback(lambda _: order.append("late"))
+    later.add_done_callback(lambda _: order.append("later"))
+    go_on.set()
+    await asyncio.gather(late, later)
+    assert order == ["late", "later"]
+    assert fixture.durable == 2
+    assert fixture.writer.durable_sequence == 2
+
+
 async def test_a_group_that_is_late_at_the_end_fails(fixture: WriterFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     def late(group: TransactionGroup) -> None:
         group.acknowledged_before = fixture.clock_seconds

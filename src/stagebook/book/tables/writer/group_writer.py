@@ -11,7 +11,8 @@ A group is queued with its first transaction, and is filled until the thread tak
 future, because they become durable together: one future for each would cost more than the transaction's SQL.
 
 A group that cannot be acknowledged in time (`TransactionGroup.acknowledged_before`) is queued again: its rows are
-durable, and the committer finds out whether that may still be said.
+durable, and the committer finds out whether that may still be said. A later commit that is in time proves the same. So
+groups are acknowledged in the order of their first commits.
 
 Housekeeping (retention) runs on the same thread and connection, between two groups and only while none is queued. Each
 piece of it is short, because a transaction that is submitted meanwhile waits for its end.
@@ -79,6 +80,8 @@ class GroupWriter(Generic[Connection]):
         self._filling: TransactionGroup | None = None
         """The newest group, if the thread has not taken it and it is not full."""
         self._filling_lock = threading.Lock()
+        self._late: deque[TransactionGroup] = deque()
+        """The groups that were not acknowledged in time, in the order of their first commits."""
         self._failure: BookFailedError | None = None
         self._stopping = False
         self._ended: asyncio.Future[None] = loop.create_future()
@@ -207,12 +210,21 @@ class GroupWriter(Generic[Connection]):
             self._loop.call_soon_threadsafe(callback, *arguments)
 
     def _resolve(self, group: TransactionGroup) -> None:
+        """Acknowledge a group that was committed, after those that are late; if it is late itself, commit it again."""
         now = self._clock()
         if now >= group.acknowledged_before:
+            if group not in self._late:
+                self._late.append(group)
             self._confirm(group)
             return
-        if not group.durable.done():
-            group.durable.set_result(None)
+        while self._late:
+            self._acknowledge(self._late.popleft(), now)
+        self._acknowledge(group, now)
+
+    def _acknowledge(self, group: TransactionGroup, now: float) -> None:
+        if group.durable.done():
+            return
+        group.durable.set_result(None)
         self.durable_sequence = group.last_sequence
         seconds = now - group.opened_at
         self.latency.observe(seconds, group.transactions)
