@@ -48,7 +48,6 @@ class Cluster:
         self._stack = stack
         self._livekit: list[LiveKit] = []
         self.nodes: list[Node] = []
-        self._balancer: ChildProcess | None = None
         self._needed: list[ChildProcess] = []
         """Programs without which the cluster cannot go on."""
 

@@ -9,6 +9,7 @@ from stagebook.cluster import owner_search
 from stagebook.cluster.account_owner import AccountOwner
 from stagebook.cluster.directory import OwnerDirectory
 from stagebook.cluster.owner_search import NoOwnerError, OwnerSearch
+from stagebook.log_rate_limit import MAX_LINES
 from tests.cluster.cluster_harness import ACCOUNT, OTHER_ACCOUNT, Leases, LocalLeases, Source
 
 ME = AccountOwner(node="me", run_id=1, internal_url="http://127.0.0.1:1")
@@ -104,6 +105,18 @@ async def test_a_failure_to_take_an_account_is_logged_and_the_search_goes_on(
     with capture_logs() as logs:
         assert await searching.search.find(ACCOUNT, deadline=searching.search.deadline()) == OTHER
     assert [line["log_level"] for line in logs] == ["error"]
+
+
+async def test_failures_to_take_accounts_are_logged_a_few_times(
+    searching: Searching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_account_id: str) -> bool:
+        raise OSError
+
+    monkeypatch.setattr(searching.local, "acquire", fail)
+    with capture_logs() as logs, pytest.raises(NoOwnerError):
+        await searching.search.find(ACCOUNT, deadline=searching.search.deadline())
+    assert len(logs) == MAX_LINES
 
 
 async def test_only_so_many_requests_wait(searching: Searching, monkeypatch: pytest.MonkeyPatch) -> None:

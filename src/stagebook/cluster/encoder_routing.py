@@ -13,8 +13,6 @@ import socket
 from collections import OrderedDict
 from typing import Final, Protocol, cast
 
-import structlog
-
 from stagebook.api.asgi import HAND_OVER_EXTENSION, Scope, TakenConnection
 from stagebook.cluster.account_owner import AccountOwner, LocalAccounts
 from stagebook.cluster.forwarding.forwarded_head import request_head
@@ -31,7 +29,6 @@ SECURE, INSECURE = "rtmps", "rtmp"
 """The scheme of a relayed connection."""
 REMEMBERED: Final = 1_000
 _SWITCHING: Final = b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n"
-_log = structlog.get_logger(__name__)
 
 
 class RoutedEncoders(Protocol):

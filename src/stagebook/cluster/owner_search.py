@@ -14,6 +14,7 @@ import structlog
 
 from stagebook.cluster.account_owner import AccountOwner, LocalAccounts
 from stagebook.cluster.directory import OwnerDirectory
+from stagebook.log_rate_limit import LogRateLimit
 
 PATIENCE_SECONDS: Final = 5.0
 """A lease ends 3 seconds after its owner, and the account is recovered within a second."""
@@ -42,6 +43,7 @@ class OwnerSearch:
         self._directory = directory
         self._is_known = is_known
         self._monotonic = monotonic
+        self._log_limit = LogRateLimit(clock=monotonic)
         self._waiting = 0
 
     @property
@@ -102,5 +104,7 @@ class OwnerSearch:
         try:
             return await self._local.acquire(account_id)
         except Exception:  # noqa: BLE001 - whatever fails, another node may own the account soon
-            _log.exception("an account could not be taken", account_id=account_id)
+            # All requests that wait get here, every PAUSE_SECONDS.
+            if (more := self._log_limit.admit("taking")) is not None:
+                _log.exception("an account could not be taken", account_id=account_id, **more)
             return False

@@ -1,7 +1,5 @@
 """What checks demand of answers. Each function raises CheckFailedError with what was expected and what came."""
 
-from collections.abc import Iterable
-
 from stagebook.conformance.check_outcomes import CheckFailedError
 from stagebook.conformance.model.output_rules import header_violations, output_violations
 from stagebook.conformance.service_under_test import ServiceUnderTest
@@ -69,10 +67,3 @@ def expect_headers(service: ServiceUnderTest, answer: WireAnswer) -> None:
     violations = header_violations(answer, service.model.operations[answer.operation])
     if violations:
         raise CheckFailedError(expected="the headers of the service model", got="; ".join(violations))
-
-
-def expect_some(items: Iterable[Json], *, what: str) -> Json:
-    """Demand that there is an item, and return the first."""
-    for item in items:
-        return item
-    raise CheckFailedError(expected=what, got="none")

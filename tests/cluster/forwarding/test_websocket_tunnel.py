@@ -11,8 +11,9 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from stagebook.api.asgi import Receive, Scope, Send
+from stagebook.api.asgi import HAND_OVER_EXTENSION, Receive, Scope, Send
 from stagebook.cluster.account_owner import AccountOwner
+from stagebook.cluster.forwarding.websocket_tunnel import _join, _TunnelEnd
 from tests.cluster.cluster_harness import ACCOUNT, Cluster, never, until
 from tests.server.http.http_harness import wait_until_no_connections
 
@@ -126,6 +127,36 @@ async def test_a_refused_handshake_has_the_response_of_the_owner() -> None:
         response = caught.value.response
         assert (response.status_code, response.headers["x-why"], response.body) == (401, "no", b"gone")
         await wait_until_no_connections(cluster.first.server)
+
+
+class FullTransport(asyncio.Transport):
+    """A transport whose buffer is full after the first bytes. It notes what is done with it."""
+
+    def __init__(self, protocol: _TunnelEnd) -> None:
+        super().__init__()
+        self._protocol = protocol
+        self.calls: list[str] = []
+        protocol.connection_made(self)
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Do nothing."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Tell the protocol that the buffer is full."""
+        self.calls.append(f"write {len(data)}")
+        self._protocol.pause_writing()
+
+    def pause_reading(self) -> None:
+        """Note the call."""
+        self.calls.append("pause")
+
+
+async def test_a_client_that_does_not_read_the_first_bytes_stops_the_owner() -> None:
+    owner = _TunnelEnd()
+    owner_transport = FullTransport(owner)
+    owner.data_received(b"x" * 20_000)
+    _join({"extensions": {HAND_OVER_EXTENSION: FullTransport}}, owner)
+    assert owner_transport.calls == ["pause"]
 
 
 async def test_a_stale_entry_costs_one_answer_and_a_refresh() -> None:

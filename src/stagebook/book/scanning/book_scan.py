@@ -13,7 +13,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Self, TypeAlias, TypeVar
+from typing import Self, TypeVar
 
 import apsw
 
@@ -106,7 +106,6 @@ SELECT sequence FROM composition_event WHERE composition_key NOT IN (SELECT comp
 _STAGES = "SELECT arn, account_id, name, created_ms, tags, recording, NULL FROM stage ORDER BY stage_key"
 _RESOURCES = "SELECT value, arn, account_id FROM resource ORDER BY resource_key"
 
-CompositionEvents: TypeAlias = Iterator[LoggedCompositionEvent | Undecodable]
 _Value = TypeVar("_Value")
 
 

@@ -1,1 +1,1 @@
-"""The commands for a whole book: import and check."""
+"""The commands for a whole book: import, check, copy and compare."""

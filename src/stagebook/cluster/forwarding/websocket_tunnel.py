@@ -220,9 +220,10 @@ def _join(scope: Scope, end: _TunnelEnd) -> None:
         end.abort()
         client.abort()
         return
-    transport.write(bytes(end.received))
-    end.received = bytearray()
+    received, end.received = bytes(end.received), bytearray()
+    # Before the write, which can fill the client's buffer: then the reading of the owner is paused.
     end.other, client.other = client, end
+    transport.write(received)
     if end.is_lost:
         client.close()
 

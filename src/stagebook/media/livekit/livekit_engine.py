@@ -12,8 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-import structlog
-
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.connection_statistics import ConnectionStatistics
 from stagebook.media.livekit.facts.livekit_polls import MAX_CALLS_AT_ONCE
@@ -51,8 +49,6 @@ from stagebook.media.rtc.sdp.trickle_fragment import parse_fragment
 EMPTY_ROOM_SECONDS: Final = 30
 """LiveKit deletes a room after this time without participants."""
 _ROOM_PREFIX: Final = "sb."
-
-_log = structlog.get_logger(__name__)
 
 
 class ForwardedEncoders(Protocol):

@@ -65,7 +65,6 @@ class OveruseDetector:
         self._adapted_at_ms: float | None = None
         self._over_seconds: float | None = None
         self._overuses = 0
-        self._trend = 0.0
         self._baselines = (float("inf"), float("inf"))
         self._baseline_until = float("-inf")
 
