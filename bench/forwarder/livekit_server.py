@@ -12,7 +12,6 @@ import hmac
 import json
 import os
 import shutil
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,11 +34,11 @@ from bench.forwarder.livekit_messages import (
     write_subscription,
 )
 from bench.forwarder.running_peers import PeersProcess
+from bench.forwarder.server_program import free_ports, running_program
 from tests.go_programs import LIVEKIT
 
 _KEY: Final = "bench"
 _SECRET: Final = "a secret of the benchmark's own server"  # noqa: S105 - it lives as long as the measurement
-_START_TIMEOUT_SECONDS: Final = 30.0
 _EXCHANGE_TIMEOUT_SECONDS: Final = 30.0
 _PING_INTERVAL_SECONDS: Final = 5.0
 _TRACKS: Final = 2
@@ -139,7 +138,7 @@ def _base64(data: bytes) -> str:
 @asynccontextmanager
 async def livekit_server(binary: str, folder: Path) -> AsyncIterator[LiveKitServer]:
     """Run a node on free ports of the loopback interface. Raises TimeoutError if it does not start."""
-    port, tcp_port, udp_port = _free_ports(3)
+    port, tcp_port, udp_port = free_ports(3)
     settings = {
         "port": port,
         "bind_addresses": ["127.0.0.1"],
@@ -158,32 +157,7 @@ async def livekit_server(binary: str, folder: Path) -> AsyncIterator[LiveKitServ
     }
     path = folder / "livekit.yaml"
     path.write_text(json.dumps(settings), encoding="utf-8")  # JSON is YAML
-    process = await asyncio.create_subprocess_exec(binary, "--config", str(path))
-    try:
-        await _wait_until_open(port)
-        server = LiveKitServer(process.pid, port)
+    async with running_program(binary, "--config", str(path), port=port) as process_id:
+        server = LiveKitServer(process_id, port)
         yield server
         server.close()
-    finally:
-        process.kill()
-        await process.wait()
-
-
-async def _wait_until_open(port: int) -> None:
-    async with asyncio.timeout(_START_TIMEOUT_SECONDS):
-        while True:
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.close()
-                return
-            await asyncio.sleep(0.1)
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that are free now."""
-    listening = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [each.getsockname()[1] for each in listening]
-    finally:
-        for each in listening:
-            each.close()

@@ -9,9 +9,9 @@ from aioice import stun
 from OpenSSL import SSL
 from pylibsrtp import Policy, Session
 
-from bench.forwarder.sdp import LocalPeer, RemotePeer, read_answer
+from bench.forwarder.sdp import LocalPeer, RemotePeer, read_transport
 from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certificate
-from stagebook.media.rtc.srtp.srtp_session import PROFILES, SrtpKeys, keying_material_size_bytes
+from stagebook.media.rtc.srtp.srtp_session import AEAD_AES_128_GCM, SrtpKeys, keying_material_size_bytes
 
 _CONNECT_TIMEOUT_SECONDS = 30.0
 _RETRY_SECONDS = 0.25
@@ -59,9 +59,9 @@ class Peer:
         """Send a datagram to the engine."""
         self._socket.send(datagram)
 
-    async def connect(self, answer: str) -> None:
-        """Check the candidate of the answer, then do the DTLS handshake. Raises TimeoutError."""
-        self._remote = read_answer(answer)
+    async def connect(self, description: str) -> None:
+        """Check the candidate of the server's description, then do the DTLS handshake. Raises TimeoutError."""
+        self._remote = read_transport(description)
         self._socket.connect(self._remote.address)
         self._loop.add_reader(self._socket.fileno(), self._drain)
         async with asyncio.timeout(_CONNECT_TIMEOUT_SECONDS):
@@ -160,8 +160,11 @@ class Peer:
             return
 
     def _derive_srtp_sessions(self) -> None:
+        """Take AES-GCM alone: the costs of servers with different profiles are not comparable."""
         name = self._dtls.get_selected_srtp_profile()
-        profile = next(profile for profile in PROFILES if profile.name == name)
+        if name != AEAD_AES_128_GCM.name:
+            raise ValueError(f"the server has chosen the SRTP profile {name!r}, not AES-GCM")
+        profile = AEAD_AES_128_GCM
         material = self._dtls.export_keying_material(_EXPORTER_LABEL, keying_material_size_bytes(profile))
         keys = SrtpKeys.from_keying_material(profile, material)
         self.outbound = Session(Policy(keys.client, Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile.number))

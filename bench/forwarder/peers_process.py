@@ -15,7 +15,7 @@ import uvloop
 from bench.figures import percentile
 from bench.forwarder.peer import DtlsIdentity
 from bench.forwarder.publisher_and_viewer import Publisher, TimedViewer, Viewer
-from bench.forwarder.sdp import write_offer
+from bench.forwarder.sdp import write_offer, write_viewer_answer_to
 
 
 class MakeOffer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -27,10 +27,17 @@ class MakeOffer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     sound: tuple[bytes, ...] = ()
 
 
-class Connect(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Connect the peer that was created last. The reply is Connected."""
+class MakeAnswer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Create a viewer that answers the offer of a server. The reply is an Answer."""
 
-    answer: str
+    offer: str
+    is_timed: bool = False
+
+
+class Connect(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Connect the peer that was created last, by the server's answer or offer. The reply is Connected."""
+
+    description: str
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -43,6 +50,12 @@ class TakeDelays(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The offer of the new peer."""
+
+    sdp: str
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The answer of the new viewer."""
 
     sdp: str
 
@@ -66,8 +79,8 @@ class Delays(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     count: int
 
 
-PeerCommand: TypeAlias = MakeOffer | Connect | Count | TakeDelays
-Reply: TypeAlias = Offer | Connected | Counted | Delays
+PeerCommand: TypeAlias = MakeOffer | MakeAnswer | Connect | Count | TakeDelays
+Reply: TypeAlias = Offer | Answer | Connected | Counted | Delays
 
 command_decoder: msgspec.json.Decoder[PeerCommand] = msgspec.json.Decoder(PeerCommand)
 reply_decoder: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
@@ -88,10 +101,13 @@ class Peers:
                 if publishes:
                     self._newest = Publisher(self._identity, sound=sound)
                 else:
-                    self._newest = (TimedViewer if is_timed else Viewer)(self._identity)
+                    self._newest = self._new_viewer(is_timed=is_timed)
                 return Offer(sdp=write_offer(self._newest.local, sends=publishes))
-            case Connect(answer=answer):
-                await self._newest.connect(answer)
+            case MakeAnswer(offer=offer, is_timed=is_timed):
+                self._newest = self._new_viewer(is_timed=is_timed)
+                return Answer(sdp=write_viewer_answer_to(offer, self._newest.local))
+            case Connect(description=description):
+                await self._newest.connect(description)
                 self._newest.start()
                 if isinstance(self._newest, Viewer):
                     self._viewers.append(self._newest)
@@ -102,6 +118,9 @@ class Peers:
                 return Counted(received=sum(one.received for one in totals), highest=sum(one.highest for one in totals))
             case TakeDelays():
                 return self._take_delays()
+
+    def _new_viewer(self, *, is_timed: bool) -> Viewer:
+        return (TimedViewer if is_timed else Viewer)(self._identity)
 
     def _take_delays(self) -> Delays:
         delays: list[float] = []

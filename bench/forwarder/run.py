@@ -1,31 +1,25 @@
 """The part `forwarder`: an engine process as the server runs it, with publishers and viewers, beside other servers.
 
 Three measurements of the engine: one publisher and an increasing number of viewers, twelve publishers that all watch
-each other, and the delay of packets to eight viewers. The first is made with other servers, too, where they are
-installed, in turns with the engine.
+each other, and the delay of packets to eight viewers. The first is then made with other servers, too, where they are
+installed.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TypeAlias
 
 import msgspec
 import uvloop
 
 from bench.figures import Line, fit_line
 from bench.forwarder.forwarding_server import ForwardingServer, stagebook_engine
-from bench.forwarder.livekit_server import livekit_binary, livekit_server
+from bench.forwarder.other_servers import other_servers
 from bench.forwarder.peers_process import Delays
 from bench.forwarder.running_peers import PeersProcess, running_peers
 from bench.forwarder.synthetic_stream import HEIGHT, WIDTH
 from bench.report import Part, Table, Target, number
 from stagebook.media.port import SourceMeasured
-
-OtherServer: TypeAlias = Callable[[str, Path], AbstractAsyncContextManager[ForwardingServer]]
-"""Runs the server with this binary, with its files in this folder."""
 
 VIEWERS = (1, 20, 60)
 EVERYBODY = 12
@@ -39,9 +33,7 @@ TARGET_LOSS_PERCENT = 0.0
 TARGET_P50_MS = 2.0
 TARGET_P99_MS = 8.0
 TARGET_TIMES = {"LiveKit": 2.5, "Janus": 4.0}
-"""How many times the viewers of another server a core is to carry."""
-OTHERS: tuple[tuple[str, Callable[[], str | None], OtherServer], ...] = (("LiveKit", livekit_binary, livekit_server),)
-"""The other servers: name, where the binary is, and how it is run."""
+"""How many times the viewers of another server, as it is by default, a core is to carry."""
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +73,11 @@ class OneSource(msgspec.Struct, frozen=True, kw_only=True):
     def viewers_per_core(self) -> float:
         """Where the line reaches one CPU second per second."""
         return self.line.x_at(1.0)
+
+    @property
+    def loss_percent(self) -> float:
+        """The highest of the windows. A server that loses packets does less work than one that does not."""
+        return max(one.loss_percent for one in self.measured)
 
 
 async def measure_window(server: ForwardingServer, viewers: PeersProcess, count: int) -> Measured:
@@ -156,13 +153,11 @@ async def _measure(folder: Path) -> Part:
 async def _measure_others(folder: Path) -> list[OneSource]:
     """Measure the same source with the other servers that are installed."""
     measured = []
-    for name, binary, running in OTHERS:
-        path = binary()
-        if path is None:
-            print(f"{name} is not installed and is left out", flush=True)
-            continue
-        async with running(path, folder) as server:
+    for running in other_servers(folder):
+        async with running as server:
             measured.append(await measure_one_source(server))
+        if measured[-1].loss_percent:
+            print(f"{server.name} lost packets: its viewers per core are not comparable", flush=True)
     return measured
 
 
@@ -207,6 +202,7 @@ def _report(one_source: OneSource, everybody: Measured, delays: Delays, others: 
                     unit="x",
                 )
                 for other in others
+                if other.server in TARGET_TIMES and not other.loss_percent
             ),
         ),
     )
@@ -220,7 +216,7 @@ def _servers_table(servers: list[OneSource]) -> Table:
             f"{one.line.base * 1e3:.1f}",
             f"{one.line.slope * 1e3:.2f}",
             str(int(one.viewers_per_core)),
-            f"{max(each.loss_percent for each in one.measured):.3f}",
+            f"{one.loss_percent:.3f}",
         )
         for one in servers
     )

@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from bench.forwarder.peers_process import (
+    Answer,
     Connect,
     Connected,
     Count,
     Counted,
     Delays,
+    MakeAnswer,
     MakeOffer,
     Offer,
     PeerCommand,
@@ -36,9 +38,15 @@ class PeersProcess:
         assert isinstance(reply, Offer)
         return reply.sdp
 
-    async def connect(self, answer: str) -> None:
-        """Connect the peer that was created last. Raises TimeoutError."""
-        assert isinstance(await self._request(Connect(answer=answer)), Connected)
+    async def make_answer(self, offer: str, *, is_timed: bool = False) -> str:
+        """Create a viewer and return its answer to the offer of a server."""
+        reply = await self._request(MakeAnswer(offer=offer, is_timed=is_timed))
+        assert isinstance(reply, Answer)
+        return reply.sdp
+
+    async def connect(self, description: str) -> None:
+        """Connect the peer that was created last, by the server's answer or offer. Raises TimeoutError."""
+        assert isinstance(await self._request(Connect(description=description)), Connected)
 
     async def count(self) -> Counted:
         """Return the totals of the viewers so far, once media has reached each of them."""
