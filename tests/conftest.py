@@ -1,9 +1,11 @@
 """The configuration of the whole test suite."""
 
+import gc
 import os
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.postgres_server import database, shared_server
@@ -17,6 +19,23 @@ settings.register_profile(
     derandomize=bool(os.environ.get("CI")),
 )
 settings.load_profile("stagebook")
+
+# By default, structlog formats each logged error with rich, which takes longer than most tests that cause one.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
+
+# The collector would look through the modules and tests again and again while they are collected.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Let collections of garbage look only at what tests make: the modules and the tests stay."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import msgspec
 import pytest
 from importlinter.cli import lint_imports
 
@@ -45,21 +47,46 @@ PURE_LIBRARIES = {"msgspec"}
 """What the domain may use beside the standard library: values."""
 
 
-def imported_modules(path: Path) -> Iterator[str]:
-    """Yield the full name of each module that a file imports, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports hide where they point"
-            assert node.module is not None
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+class ReadModule(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file contains."""
+
+    imported: tuple[str, ...]
+    """The full name of each module that it imports, wherever in it."""
+    classes: tuple[str, ...]
+    """The classes at its top level."""
+    controls_manager: bool
+    """Whether it uses `control` of a stage manager."""
+
+
+@cache
+def read_module(path: Path) -> ReadModule:
+    """Read a file once for all tests."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = list(ast.walk(tree))
+    return ReadModule(
+        imported=tuple(name for node in nodes for name in imported_by(node, path)),
+        classes=tuple(node.name for node in tree.body if isinstance(node, ast.ClassDef)),
+        controls_manager=any(
+            isinstance(node, ast.Attribute) and node.attr == "control" and ast.unparse(node.value).endswith("manager")
+            for node in nodes
+        ),
+    )
+
+
+def imported_by(node: ast.AST, path: Path) -> Iterator[str]:
+    """Yield the full name of each module that a node imports."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"{path}: relative imports hide where they point"
+        assert node.module is not None
+        yield node.module
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def imported_roots(path: Path) -> set[str]:
     """Return the top-level packages that a file imports."""
-    return {name.split(".")[0] for name in imported_modules(path)}
+    return {name.split(".")[0] for name in read_module(path).imported}
 
 
 def relative(path: Path) -> str:
@@ -106,29 +133,30 @@ def test_pyav_is_used_where_media_is_transcoded() -> None:
 
 def test_the_stage_process_does_not_load_pyav() -> None:
     """PyAV decodes data of unauthenticated clients. That is the ingest process's work, whose crash ends no stage."""
-    assert not is_loaded("av", by="stagebook.server.lifecycle")
+    assert "av" not in modules_of_the_server()
 
 
 @pytest.mark.parametrize("client", ["httpx", "boto3"])
 def test_the_stage_process_does_not_load_the_clients_of_webhooks(client: str) -> None:
     """They call hosts that anybody may run. That is the delivery process's work."""
-    assert not is_loaded(client, by="stagebook.server.lifecycle")
+    assert client not in modules_of_the_server()
 
 
 def test_a_server_with_a_sqlite_book_does_not_load_the_driver_of_postgresql() -> None:
     """It is an optional package."""
-    assert not is_loaded("psycopg", by="stagebook.server.lifecycle")
+    assert "psycopg" not in modules_of_the_server()
 
 
 def test_only_a_server_for_tests_loads_the_testing_api() -> None:
-    assert not is_loaded("stagebook.api.testing.testing_access", by="stagebook.server.lifecycle")
+    assert "stagebook.api.testing.testing_access" not in modules_of_the_server()
 
 
-def is_loaded(library: str, *, by: str) -> bool:
-    """Return whether a process that imports the module `by` has loaded a library."""
-    script = f"import sys, {by}; print('{library}' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return found.stdout.strip() == "True"
+@cache
+def modules_of_the_server() -> frozenset[str]:
+    """Return the modules that a server has loaded."""
+    script = "import sys, stagebook.server.lifecycle; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return frozenset(loaded.stdout.split())
 
 
 def test_only_the_book_the_webhooks_and_the_search_use_sql() -> None:
@@ -143,12 +171,7 @@ def test_no_module_name_occurs_twice() -> None:
 
 
 def test_no_class_name_occurs_twice() -> None:
-    names = Counter(
-        node.name
-        for path in MODULES
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.ClassDef)
-    )
+    names = Counter(name for path in MODULES for name in read_module(path).classes)
     assert not [name for name, count in names.items() if count > 1]
 
 
@@ -163,11 +186,6 @@ def test_folders_hold_at_most_sixteen_modules() -> None:
 
 
 def test_only_the_testing_api_controls_the_stage_manager() -> None:
-    users = {
-        relative(path)
-        for path in MODULES
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Attribute) and node.attr == "control" and ast.unparse(node.value).endswith("manager")
-    }
+    users = {relative(path) for path in MODULES if read_module(path).controls_manager}
     assert users
     assert {name for name in users if not name.startswith("api/testing/")} == set()

@@ -1,8 +1,9 @@
 """The worker's side of the control socket: reads commands, writes reports, and exits with the server.
 
-A worker process is started as `python -m <module> <file descriptor of its control socket>`. It runs until it receives
-Stop or until the control socket closes, so it never outlives the server, even if the server was killed. It ignores
-SIGINT, SIGTERM and SIGHUP: the server receives these signals too and decides when its workers stop.
+A worker process is started as `python -m <module> <file descriptor of its control socket>` would start it, with
+`worker_start`. It runs until it receives Stop or until the control socket closes, so it never outlives the server, even
+if the server was killed. It ignores SIGINT, SIGTERM and SIGHUP: the server receives these signals too and decides when
+its workers stop.
 """
 
 import asyncio
@@ -226,6 +227,9 @@ def worker_main(
         user = ProcessUser(user_id=identity[0], group_id=identity[1], binds_low_ports=bool(identity[2]))
         for module in late_modules:
             importlib.import_module(module)
+    # `worker_start` has disabled it. The modules stay: no collection need look at their objects.
+    gc.freeze()
+    gc.enable()
     drop_rights(user, kept=kept_rights)
     # A terminal sends SIGINT and SIGHUP to the whole group, and a supervisor may send SIGTERM to all processes.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

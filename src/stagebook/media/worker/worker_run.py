@@ -37,7 +37,7 @@ class WorkerProgram(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     """Distinguishes several processes of a kind."""
     module: str
-    """Run as `python -m <module> <file descriptor of the control socket>`."""
+    """Run as `python -m <module> <file descriptor of the control socket>` would, by `worker_start`."""
     receive: Callable[[asyncio.StreamReader], Awaitable[Report]]
     """Reads the next report. Raises BrokenStreamError."""
     pass_fds: tuple[int, ...] = ()
@@ -152,7 +152,8 @@ async def _create_process(program: WorkerProgram, control_descriptor: int) -> as
     # -P: do not import modules from the working directory. A new session keeps Ctrl-C from the process, and Ctrl-Z too.
     # All descriptors that are not in pass_fds are closed.
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", program.module, str(control_descriptor), *_user_arguments(program.user)),
+        *(sys.executable, "-P", "-m", "stagebook.media.worker.worker_start", program.module),
+        *(str(control_descriptor), *_user_arguments(program.user)),
         pass_fds=(control_descriptor, *program.pass_fds),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
