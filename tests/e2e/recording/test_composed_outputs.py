@@ -31,11 +31,13 @@ FFMPEG_CHANNEL = "arn:aws:ivs:us-west-2:123456789012:channel/ffmpegListen"
 INGEST_CHANNEL = "arn:aws:ivs:us-west-2:123456789012:channel/stagebookStage"
 CANVAS = {"width": 320, "height": 180, "framerate": 15, "bitrate": 400_000}
 LISTEN = "ffmpeg -v warning -listen 1 -i $URL -c copy -f flv -y $FILE"
+LISTENER_ADDRESS = "127.0.0.2"
+"""ffmpeg listens when a test wants it to. Until then, no server of another test takes its port: they use 127.0.0.1."""
 
 
-def free_port() -> int:
-    """Return a TCP port that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as bound:
+def free_port(address: str) -> int:
+    """Return a TCP port of an address that is free now."""
+    with socket.create_server((address, 0)) as bound:
         return int(bound.getsockname()[1])
 
 
@@ -44,9 +46,10 @@ class ComposedServer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.listen_url = f"rtmp://127.0.0.1:{free_port()}/app/listener-key"
+        self.listen_url = f"rtmp://{LISTENER_ADDRESS}:{free_port(LISTENER_ADDRESS)}/app/listener-key"
+        self.listeners: list[Encoder] = []
         self.publishers: list[Publisher | Encoder] = []
-        rtmp_listen = f"127.0.0.1:{free_port()}"
+        rtmp_listen = f"127.0.0.1:{free_port('127.0.0.1')}"
         # The stream key of the other stage is made by a first run, because channels are in the settings.
         first_run = start_server(folder / "data", rtmp_listen=rtmp_listen)
         ivs = first_run.client()
@@ -94,18 +97,29 @@ class ComposedServer:
         return str(started["composition"]["arn"])
 
     async def until(self, arn: str, condition: Callable[[str, list[str]], bool]) -> None:
-        """Wait until the states of a composition and of its destinations meet a condition."""
-        async with asyncio.timeout(WAIT_SECONDS):
-            while True:
-                found = (await asyncio.to_thread(self.ivs.get_composition, arn=arn))["composition"]
-                if condition(found["state"], [each["state"] for each in found["destinations"]]):
-                    return
-                await asyncio.sleep(0.2)
+        """Wait until the states of a composition and of its destinations meet a condition.
+
+        Raises AssertionError after WAIT_SECONDS, with all states, the log of the server and what the listeners wrote.
+        """
+        seen: list[tuple[str, list[str]]] = []
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                while True:
+                    found = (await asyncio.to_thread(self.ivs.get_composition, arn=arn))["composition"]
+                    states = (found["state"], [each["state"] for each in found["destinations"]])
+                    seen += [] if states in seen[-1:] else [states]
+                    if condition(*states):
+                        return
+                    await asyncio.sleep(0.2)
+        except TimeoutError:
+            errors = [each.errors for each in self.listeners]
+            raise AssertionError(f"{seen}\nlisteners: {errors}\n{self.server.log}") from None
 
     async def listener(self, name: str) -> Encoder:
         """Let ffmpeg listen for one stream, which it writes to a file."""
         variables = {"URL": self.listen_url, "FILE": str(self.folder / name)}
-        return await Encoder.start(LISTEN, variables=variables)
+        self.listeners.append(await Encoder.start(LISTEN, variables=variables))
+        return self.listeners[-1]
 
     def stored_folder(self, arn: str) -> Path:
         """Return the folder of a composition in the embedded store."""
