@@ -161,7 +161,8 @@ class SimulatedSender:
             self.switches.append((self.path.now, chosen))
             self.bitrate_bps = chosen
         above = [each for each in self.bitrates if each > chosen]
-        if above and self.estimate.probe.request(above[0] + 50_000, self.estimate.history.next_number, self.path.now):
+        wanted, number = above[0] + 50_000 if above else 0, self.estimate.history.next_number
+        if above and self.estimate.probe.request(wanted, number, self.path.now, estimate_bps=self.bandwidth_bps):
             self._burst()
 
     def _burst(self) -> None:

@@ -8,7 +8,7 @@ from stagebook.media.rtc.congestion.bandwidth_probe import MAX_PROBE_BPS, Bandwi
 @pytest.mark.parametrize("wanted_bps", [500_000, 10_300_000, 50_000_000])
 def test_what_a_path_carries_is_shown_up_to_the_limit(wanted_bps: int) -> None:
     probe = BandwidthProbe()
-    assert probe.request(wanted_bps, 0, 100.0)
+    assert probe.request(wanted_bps, 0, 100.0, estimate_bps=wanted_bps)
     now, number, padding_bytes = 100.0, 0, 0
     while True:
         size_bytes, seconds = probe.next_burst()

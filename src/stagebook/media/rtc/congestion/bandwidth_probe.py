@@ -4,8 +4,9 @@ A sender that is limited by its media learns nothing of the bandwidth above it. 
 padding for a moment at the rate of that layer and a fifth more. If what arrives arrives at least at that layer's rate,
 the path carries it (as libwebrtc's ProbeController and ProbeBitrateEstimator do).
 
-A probe is BURSTS bursts, some 50 ms in all, whatever the bitrate. So one that fails delays the media behind it by no
-more than that. After a failure the next one waits, twice as long each time, up to MAX_WAIT_SECONDS.
+A probe is BURSTS bursts, some 50 ms in all, and shows at most MAX_STEP times of what is known. So one that fails delays
+the media behind it by 30 to 50 ms, which the jitter buffer of audio takes. Where more is wanted, another one follows a
+success. After a failure the next one waits, twice as long each time, up to MAX_WAIT_SECONDS.
 """
 
 from typing import Final
@@ -16,6 +17,8 @@ MIN_BURST_BYTES: Final = 1200
 """One packet. A burst of a low bitrate takes longer than BURST_SECONDS."""
 MAX_PROBE_BPS: Final = 12_000_000
 """A probe sends at most BURSTS * BURST_SECONDS of it: 90 kB."""
+MAX_STEP: Final = 1.5
+"""A probe shows at most so many times of the estimate."""
 FIRST_WAIT_SECONDS: Final = 1.0
 MAX_WAIT_SECONDS: Final = 6.0
 ANSWER_SECONDS: Final = 1.0
@@ -46,16 +49,18 @@ class BandwidthProbe:
         self._received: list[tuple[float, int]] = []
         self._lost = 0
 
-    def request(self, wanted_bps: int, first_number: int, now: float) -> bool:
+    def request(self, wanted_bps: int, first_number: int, now: float, *, estimate_bps: float) -> bool:
         """Ask whether the path carries so many bits per second in all. True if a probe begins: call `next_burst`.
 
-        `first_number` is the transport-wide number, not wrapped, of the next packet.
+        `first_number` is the transport-wide number, not wrapped, of the next packet. `estimate_bps` is what the path
+        carries as far as it is known.
         """
         is_waiting = self.is_sending or self._range is not None
         if is_waiting or now < self._next_at:
             return False
         # A probe shows up to MAX_PROBE_BPS, also where more is wanted.
-        self.wanted_bps, self._first_number = min(wanted_bps, int(MAX_PROBE_BPS / _EXCESS)), first_number
+        most_bps = min(MAX_STEP * estimate_bps, MAX_PROBE_BPS / _EXCESS)
+        self.wanted_bps, self._first_number = min(wanted_bps, int(most_bps)), first_number
         self.is_sending, self._bursts_left = True, BURSTS
         self._received, self._lost = [], 0
         return True

@@ -1,12 +1,15 @@
 """One RTP stream to one viewer: what the hot loop (`sending.fan_out`) has to know of it."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from stagebook.media.rtc.ice.udp_socket import Address, Path
 from stagebook.media.rtc.rtp.rtp_packet import HEADER_SIZE_BYTES
 from stagebook.media.rtc.sfu.statistics.engine_statistics import MediaCounters
 from stagebook.media.rtc.srtp.srtp_session import MAX_PACKET_SIZE_BYTES, TRAILER_SIZE_BYTES, OutboundSrtp
+
+if TYPE_CHECKING:
+    from stagebook.media.rtc.sfu.sending.sent_packet import SentPacket
 
 TRANSPORT_EXTENSION_SIZE_BYTES = 8
 """A header extension block of one element with the transport-wide sequence number (RFC 8285 section 4.2): profile and
@@ -24,6 +27,13 @@ class TransportHistory(Protocol):
         """Packets from the number `first` on have been sent at `now`, with these sizes in bytes."""
 
 
+class PacketPacer(Protocol):
+    """Sends the packets of one down track over time (`sending.viewer_pacer`)."""
+
+    def put(self, packets: "Sequence[SentPacket]", now: float) -> None:
+        """Send packets in their order, behind those that wait."""
+
+
 class DownTrack:
     """One RTP stream to one viewer: the fields that `fan_out` reads. `viewer.ViewerTrack` holds the rest.
 
@@ -33,6 +43,7 @@ class DownTrack:
     __slots__ = (
         "address",
         "counters",
+        "pacer",
         "packets",
         "payload_type",
         "red_block_type",
@@ -54,6 +65,8 @@ class DownTrack:
         """Of audio that is sent with redundancy (RED): the payload type of Opus. `payload_type` is that of RED then."""
         self.sequence_offset = 0
         """What is added to the source's sequence number, modulo 2^16."""
+        self.pacer: PacketPacer | None = None
+        """What its packets pass in place of being sent at once with those of other viewers."""
         self.packets = 0
         """Packets that `fan_out` has sent to the viewer."""
         self.srtp: OutboundSrtp | None = None

@@ -16,6 +16,7 @@ from stagebook.media.rtc.congestion.resend_budget import RepeatTimes
 from stagebook.media.rtc.rtp.rtp_packet import HEADER, HEADER_SIZE_BYTES, sequence_distance
 from stagebook.media.rtc.sfu.down_track import DownTrack
 from stagebook.media.rtc.sfu.sending.sent_packet import SentPacket
+from stagebook.media.rtc.sfu.sending.viewer_pacer import ViewerPacer
 from stagebook.media.rtc.sfu.simulcast.switchable_track import StreamPosition, SwitchableTrack
 from stagebook.media.rtc.sfu.source_track import REPEATED_FRAMES, EndedRun, SourceTrack
 
@@ -64,6 +65,8 @@ class ViewerTrack:
         self.rtx_payload_type = rtx_payload_type
         self._rtx_sequence = rtx_sequence
         self.repeats = RepeatTimes()
+        self.pacer: ViewerPacer | None = None
+        """Set before `start` for video whose rate can be estimated."""
         self.red_payload_type = red_payload_type
         self._plain_payload_type = down_track.payload_type
         self._red_until = float("-inf")
@@ -112,6 +115,9 @@ class ViewerTrack:
         self._is_connected = True
         self._red_until = now + RED_START_SECONDS
         self.follow_loss(0.0, now)
+        if self.pacer is not None and isinstance(self.track, SwitchableTrack):
+            # Nothing is known of the line.
+            self.pacer.limit(now)
         if not self._is_paused:
             self.track.add(self.down_track, now)
 
@@ -120,6 +126,8 @@ class ViewerTrack:
         self._is_connected = False
         self._cancel_move()
         self.track.remove(self.down_track)
+        if self.pacer is not None:
+            self.pacer.stop()
 
     @property
     def has_started(self) -> bool:
@@ -158,8 +166,11 @@ class ViewerTrack:
             return
         self._is_paused = True
         if isinstance(self.track, SwitchableTrack) and self.track.has_started(self.down_track):
-            self._end = self.track.stream_position(self.down_track, now)
-            self._keep_run(self.track.end_run(self.down_track), now)
+            end, ended = self.track.stream_position(self.down_track, now), self.track.end_run(self.down_track)
+            packets, octets = (0, 0) if self.pacer is None else self.pacer.drop()
+            next_sequence = (end.next_sequence - packets) & 0xFFFF
+            self._end = end._replace(next_sequence=next_sequence, octets=end.octets - octets)
+            self._keep_run(ended._replace(next_sequence=next_sequence, octets=ended.octets - octets), now)
         else:
             self.track.hold(self.down_track)
 
