@@ -38,6 +38,8 @@ class WebhookRelay:
         self.failed = 0
         self.passed: list[tuple[str, float]] = []
         """The body of each webhook that was passed on, with the time of its arrival in seconds since 1970."""
+        self.lost: list[tuple[str, float]] = []
+        """The same of each webhook that was lost."""
         self._servers: list[RunningServer] = []
         self._held: tuple[bytes, str] | None = None
         self._lock = threading.Lock()
@@ -78,6 +80,8 @@ class WebhookRelay:
                 due = [webhook]
             elif mode is RelayMode.FAIL:
                 self.failed += 1
+            else:
+                self.lost.append((body.decode(), arrived_at))
         for each in due:
             self.passed.append((each[0].decode(), arrived_at))
             self._pass_on(*each)

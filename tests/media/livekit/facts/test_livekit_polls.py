@@ -13,6 +13,7 @@ from stagebook.media.livekit.facts.livekit_polls import (
     MAX_CALLS_PER_SECOND,
     NEW_CONNECTION_SECONDS,
     OUTAGE_SECONDS,
+    PUBLISHER_CALLS_PER_SECOND,
     LiveKitPolls,
 )
 from stagebook.media.livekit.room_service import RoomServiceError
@@ -97,7 +98,7 @@ class Polled:
     async def run(self, seconds: float) -> None:
         end = self.clock.now + seconds
         while self.clock.now < end:
-            await self.polls.run_second()
+            await self.polls.run_round()
         await self.clock.sleep(0)
 
     def connected(self) -> None:
@@ -137,12 +138,37 @@ async def test_a_peer_that_does_not_connect_in_time_is_ended(polled: Polled) -> 
     assert polled.service.removed == ["publisher"]
 
 
-async def test_a_publisher_that_is_gone_is_found_within_4_s(polled: Polled) -> None:
+async def test_a_publisher_that_is_gone_is_found_within_half_a_second(polled: Polled) -> None:
     polled.connected()
     await polled.run(10)
     del polled.service.participants["publisher"]
-    await polled.run(4)
+    await polled.run(0.5)
     assert polled.book.closed == [("publisher", CloseCause.CONSENT_LOST)]
+
+
+@pytest.mark.parametrize("publishers", [5, 20, 40])
+async def test_publishers_are_polled_as_often_as_their_number_allows(polled: Polled, publishers: int) -> None:
+    for number in range(publishers):
+        identity = f"publisher {number}"
+        polled.book.publisher(identity, source_id=identity)
+        polled.book.rooms.note_connected(identity)
+        polled.service.participants[identity] = participant(identity)
+    await polled.run(20)
+    counts = Counter(identity for _, identity in polled.service.asked)
+    expected = 20 * PUBLISHER_CALLS_PER_SECOND / publishers
+    assert len(counts) == publishers
+    assert 0.9 * expected <= min(counts.values()) <= max(counts.values()) <= 1.1 * expected
+
+
+async def test_a_publisher_whose_calls_fail_is_polled_every_2_s(polled: Polled) -> None:
+    polled.connected()
+    await polled.run(5)
+    polled.note(Reachability.FAILING)
+    polled.service.is_down = True
+    await polled.run(1)
+    polled.service.asked.clear()
+    await polled.run(20)
+    assert 9 <= len(polled.service.asked) <= 11
 
 
 async def test_viewers_are_asked_for_without_a_socket_only(polled: Polled) -> None:
@@ -155,7 +181,7 @@ async def test_viewers_are_asked_for_without_a_socket_only(polled: Polled) -> No
     counts = Counter(identity for _, identity in polled.service.asked)
     assert counts["with"] == 0
     assert 3 <= counts["without"] <= 5
-    assert 9 <= counts["publisher"] <= 11
+    assert 75 <= counts["publisher"] <= 85
 
 
 async def test_a_dead_node_ends_its_sources_within_12_s(polled: Polled) -> None:
@@ -215,7 +241,7 @@ async def test_an_answer_that_is_older_than_the_connection_ends_nothing(polled: 
 
     polled.service.get_participant = answer  # type: ignore[method-assign] # a webhook comes during the call
     polled.clock.now = NEW_CONNECTION_SECONDS + 2
-    await polled.polls.run_second()
+    await polled.polls.run_round()
     assert (polled.book.connected, polled.book.closed) == (["publisher"], [])
 
 
@@ -225,7 +251,7 @@ async def test_an_answer_about_somebody_else_is_ignored(polled: Polled) -> None:
     polled.book.viewer(has_socket=False)
     polled.service.participants["publisher"] = participant("viewer")
     polled.clock.now = 3.0
-    await polled.polls.run_second()
+    await polled.polls.run_round()
     assert polled.book.connected == ["publisher"]
 
 
@@ -315,7 +341,7 @@ async def test_few_calls_wait_for_an_answer_at_the_same_time(polled: Polled) -> 
     for number in range(MAX_CALLS_AT_ONCE + 20):
         polled.book.publisher(f"publisher {number}", source_id=f"source {number}")
     polled.clock.now = 1.0
-    second = asyncio.create_task(polled.polls.run_second())
+    second = asyncio.create_task(polled.polls.run_round())
     await asyncio.sleep(0.05)
     assert (most, second.done()) == (MAX_CALLS_AT_ONCE, False)
     release.set()

@@ -1,10 +1,16 @@
 """Polls of LiveKit: the facts that webhooks and signalling sockets can lose.
 
-GetParticipant is called for the connections that are due, spread over each second:
+GetParticipant is called for the connections that are due, spread over each round:
 
 * a connection that is not known to be connected: each second;
-* a connected publisher, whose end is reported otherwise only by a webhook: every 2 s;
+* a connected publisher, whose end is reported otherwise only by a webhook: every 0.25 to 2 s;
 * a connected viewer without a signalling socket: every 5 s.
+
+LiveKit gives up a peer that has vanished after 15 to 17 s: its ICE agent needs 15 s without a packet, looks every 2 s
+(pion/ice, `validateSelectedPair`), and has no setting for either. What polls add to that must be short, so the interval
+of publishers is as short as PUBLISHER_CALLS_PER_SECOND allows: 0.25 s for up to 5 publishers, 2 s for 40. A source
+whose last call has failed is polled every 2 s: LiveKit has other work then. Rounds are as long as the interval, up to a
+second.
 
 A participant that LiveKit does not know has ended. One that is not connected yet may be so new that LiveKit's nodes do
 not find it: it has some seconds. One that is not connected in time is removed from LiveKit, whose own limit is longer.
@@ -16,7 +22,7 @@ source, over all of its connections, and again from the end of an outage on. Aft
 is made at a time, before all others: a failed node takes few of the calls in progress.
 
 The number of calls is bounded: MAX_CALLS_PER_SECOND together, of which MAX_CALLS_AT_ONCE are in progress. Further calls
-are made in the next second, the longest due first. Up to 400 publishers are polled every 2 s, 4,000 every 20 s. A call
+are made in the next round, the longest due first. Up to 400 publishers are polled every 2 s, 4,000 every 20 s. A call
 takes about 6 ms of LiveKit's time.
 """
 
@@ -38,6 +44,10 @@ from stagebook.media.port import CloseCause
 
 UNCONNECTED_SECONDS: Final = 1.0
 PUBLISHER_SECONDS: Final = 2.0
+"""The longest interval, unless MAX_CALLS_PER_SECOND makes it longer."""
+MIN_PUBLISHER_SECONDS: Final = 0.25
+PUBLISHER_CALLS_PER_SECOND: Final = 20.0
+"""As long as the interval is shorter than PUBLISHER_SECONDS."""
 VIEWER_SECONDS: Final = 5.0
 NEW_CONNECTION_SECONDS: Final = 5.0
 """Time after its opening in which a connection that is not found may still appear."""
@@ -50,8 +60,7 @@ OUTAGE_SECONDS: Final = 300.0
 MAX_CALLS_PER_SECOND: Final = 200
 MAX_CALLS_AT_ONCE: Final = 128
 """So that the rooms of a dead node, whose calls are answered after 3 s, leave room for those of other nodes."""
-_TOLERANCE_SECONDS: Final = 0.5
-"""Rounds begin about once a second. Connections that are due before the middle of a round are polled in it."""
+_MAX_ROUND_SECONDS: Final = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -110,31 +119,43 @@ class LiveKitPolls:
         """Poll until cancelled."""
         try:
             while True:
-                await self.run_second()
+                await self.run_round()
         finally:
             for task in self._asking.values():
                 task.cancel()
 
-    async def run_second(self) -> None:
-        """Poll the connections that are due, spread over a second."""
+    async def run_round(self) -> None:
+        """Poll the connections that are due, spread over a round."""
         now = self._monotonic()
-        due = self._due(now)[:MAX_CALLS_PER_SECOND]
+        publisher_seconds = self._publisher_seconds()
+        round_seconds = min(publisher_seconds, _MAX_ROUND_SECONDS)
+        due = self._due(now, publisher_seconds, round_seconds)[: round(MAX_CALLS_PER_SECOND * round_seconds)]
         for connection in due:
             while len(self._asking) >= MAX_CALLS_AT_ONCE:
                 await asyncio.wait(self._asking.values(), return_when=asyncio.FIRST_COMPLETED)
             self._ask(connection, now)
-            await self._sleep(1.0 / len(due))
+            await self._sleep(round_seconds / len(due))
         if not due:
-            await self._sleep(1.0)
+            await self._sleep(round_seconds)
 
-    def _due(self, now: float) -> list[RoomConnection]:
-        """Return the connections that are to be polled in this second, the longest due first."""
+    def _publisher_seconds(self) -> float:
+        """Return the interval at which each publisher is polled; the longest one if there is none."""
+        count = len(self._rooms.connected_publishers())
+        if not count:
+            return PUBLISHER_SECONDS
+        return min(max(count / PUBLISHER_CALLS_PER_SECOND, MIN_PUBLISHER_SECONDS), PUBLISHER_SECONDS)
+
+    def _due(self, now: float, publisher_seconds: float, round_seconds: float) -> list[RoomConnection]:
+        """Return the connections that are to be polled in this round, the longest due first.
+
+        Those that are due before the middle of the round are among them.
+        """
         due: list[tuple[bool, float, RoomConnection]] = []
         known: dict[str, float] = {}
-        for connection, interval in self._polled():
+        for connection, interval in self._polled(publisher_seconds):
             asked_at = self._asked_at.get(connection.connection_id, connection.opened_at)
             known[connection.connection_id] = asked_at
-            overdue_seconds = now - asked_at - interval + _TOLERANCE_SECONDS
+            overdue_seconds = now - asked_at - interval + round_seconds / 2
             if overdue_seconds >= 0 and connection.connection_id not in self._asking:
                 due.append((connection.source_id in self._failures, overdue_seconds, connection))
         self._asked_at = known
@@ -151,12 +172,12 @@ class LiveKitPolls:
                     crowded.add(connection.source_id)
                 yield connection
 
-    def _polled(self) -> Iterator[tuple[RoomConnection, float]]:
+    def _polled(self, publisher_seconds: float) -> Iterator[tuple[RoomConnection, float]]:
         """Yield the connections, each with its interval in seconds."""
         for connection in self._rooms.unconnected():
             yield connection, UNCONNECTED_SECONDS
         for connection in self._rooms.connected_publishers():
-            yield connection, PUBLISHER_SECONDS
+            yield connection, PUBLISHER_SECONDS if connection.source_id in self._failures else publisher_seconds
         for connection in self._rooms.viewers_without_socket():
             yield connection, VIEWER_SECONDS
 
