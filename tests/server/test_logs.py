@@ -78,6 +78,8 @@ def test_debug_lines_of_libraries_are_not_written(stream: io.StringIO) -> None:
         (f"token {JWT} refused", {}),
         ("plain", {"headers": [(b"authorization", f"Bearer {JWT}".encode())]}),
         ("plain", {"header": "Authorization: Bearer abc123"}),
+        ("plain", {"header": "authorization: bearer abc123"}),
+        ("sent with bearer abc123", {}),
         ("plain", {"header": "AWS4-HMAC-SHA256 Credential=a, Signature=abc123"}),
         ("plain", {"detail": f"key {SECRET}"}),
         ("refused rt_123456789012_us-west-2_AbCdEfGh1234_abc123", {}),
@@ -93,6 +95,19 @@ def test_secrets_are_redacted(stream: io.StringIO, form: str, message: str, valu
     assert REDACTED in stream.getvalue()
     for secret in (JWT, SECRET, "abc123"):
         assert secret not in stream.getvalue()
+
+
+def test_a_sentence_about_bearer_keys_is_not_redacted(stream: io.StringIO) -> None:
+    configure(stream)
+    structlog.get_logger().warning("the bearer keys cannot be read", reason="a bearer key, its role.")
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["reason"]) == ("the bearer keys cannot be read", "a bearer key, its role.")
+
+
+def test_a_short_word_in_a_header_is_redacted(stream: io.StringIO) -> None:
+    configure(stream)
+    structlog.get_logger().warning("authorization: bearer hunter, Bearer hunter")
+    assert "hunter" not in stream.getvalue()
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

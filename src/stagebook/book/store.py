@@ -70,6 +70,13 @@ class BookTakenOverError(BookFailedError, ServerBusyError):
     """
 
 
+class BookUnavailableError(BookFailedError, ServerBusyError):
+    """The database has not answered for as long as the server waits. The last transactions may have been written.
+
+    The server fails. A client can repeat its request: the server starts again, or another node answers.
+    """
+
+
 class BookBusyError(Exception):
     """Housekeeping could not be done now: another program locks the file, or the disk is full. Nothing was changed."""
 

@@ -24,6 +24,7 @@ class AccountDirectory(Protocol):
     async def owners(self) -> Mapping[str, AccountOwner | None]:
         """Return every account that has ever had an owner, with its owner; None if that run is not alive.
 
+        The same mapping is returned again while nothing has changed: a caller need not look at all accounts then.
         May raise any exception while the database cannot be reached.
         """
 

@@ -40,6 +40,7 @@ class OwnerDirectory:
         self._owners: Mapping[str, AccountOwner | None] = {}
         self._last_runs: dict[str, int] = {}
         """The newest run that has owned each account."""
+        self._owning_runs = frozenset[int]()
         self._changed = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._waiting: asyncio.Task[None] | None = None
@@ -84,19 +85,27 @@ class OwnerDirectory:
         self._running, self._waiting = self._waiting, None
         try:
             async with asyncio.timeout(REFRESH_TIMEOUT_SECONDS):
-                self._owners = await self._source.owners()
+                owners = await self._source.owners()
         except Exception as error:  # noqa: BLE001 - whatever fails, the former entries stay
             if not self._is_failing:
                 _log.warning("the owners of accounts cannot be read", reason=str(error) or type(error).__name__)
             self._is_failing = True
             return
         self._is_failing = False
-        self._note_runs({account: owner.run_id for account, owner in self._owners.items() if owner is not None})
+        replaced = frozenset[int]()
+        if owners is not self._owners:
+            self._owners = owners
+            replaced = self._note_runs(
+                {account: owner.run_id for account, owner in owners.items() if owner is not None}
+            )
+        self._on_refreshed(self._owning_runs, replaced)
 
-    def _note_runs(self, runs: dict[str, int]) -> None:
+    def _note_runs(self, runs: dict[str, int]) -> frozenset[int]:
+        """Note the runs that own accounts; return those that have lost one to another run."""
         replaced = {self._last_runs.get(account, run_id) for account, run_id in runs.items()}
         self._last_runs |= runs
-        self._on_refreshed(frozenset(runs.values()), frozenset(replaced.difference(runs.values())))
+        self._owning_runs = frozenset(runs.values())
+        return frozenset(replaced - self._owning_runs)
 
     async def _refresh_always(self) -> None:
         while True:

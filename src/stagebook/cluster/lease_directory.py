@@ -11,10 +11,12 @@ from typing import Final
 
 import structlog
 
-from stagebook.book.postgres.account_leases import LeaseChanges, list_abandoned, list_leases
+from stagebook.book.postgres.leases.account_leases import LeaseChanges
+from stagebook.book.postgres.leases.lease_reads import read_leases, renumber_leases
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.store import BookFailedError
 from stagebook.cluster.account_owner import AccountOwner
+from stagebook.cluster.known_leases import KnownLeases
 from stagebook.cluster.lease_watch import LeaseLook
 
 WAIT_SECONDS: Final = 1.0
@@ -27,14 +29,16 @@ class LeaseDirectory:
     """Implements `AccountDirectory` and `LeaseSource`. `close` must be called at the end."""
 
     def __init__(self, database_url: str) -> None:
-        """Connect to the database. Raises BookRefusedError and BookUnreachableError."""
+        """Connect to the database. Raises BookRefusedError and BookFailedError."""
         self._reading = PostgresConnection(database_url)
         try:
+            renumber_leases(self._reading)
             self._waiting = PostgresConnection(database_url)
         except BaseException:
             self._reading.close()
             raise
         self._changes = LeaseChanges(self._waiting)
+        self._known = KnownLeases()
         # One thread each: a connection belongs to one thread at a time.
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="leases")
         self._listener = ThreadPoolExecutor(1, thread_name_prefix="lease-changes")
@@ -42,14 +46,13 @@ class LeaseDirectory:
 
     async def owners(self) -> Mapping[str, AccountOwner | None]:
         """As AccountDirectory. Raises BookFailedError."""
-        return await asyncio.get_running_loop().run_in_executor(self._reader, self._owners)
+        await self._refresh()
+        return self._known.owners
 
     async def look(self, *, run_id: int, held: Collection[str]) -> LeaseLook:
         """As LeaseSource. Raises BookFailedError."""
-        found = await asyncio.get_running_loop().run_in_executor(
-            self._reader, lambda: list_abandoned(self._reading, run_id=run_id, held=held)
-        )
-        return LeaseLook(abandoned=found.account_ids, database_seconds=found.database_seconds)
+        database_seconds = await self._refresh()
+        return LeaseLook(abandoned=self._known.abandoned(run_id=run_id, held=held), database_seconds=database_seconds)
 
     def follow(self, on_changed: Callable[[], None]) -> None:
         """Call `on_changed` from now on when an account gets another owner, or may have got one."""
@@ -64,21 +67,29 @@ class LeaseDirectory:
             await asyncio.get_running_loop().run_in_executor(executor, connection.close)
             executor.shutdown()
 
-    def _owners(self) -> dict[str, AccountOwner | None]:
-        return {
-            lease.account_id: AccountOwner(node=lease.node, run_id=lease.run_id, internal_url=lease.internal_url)
-            if lease.is_alive
-            else None
-            for lease in list_leases(self._reading)
-        }
+    async def _refresh(self) -> float:
+        """Read what has changed; return the clock of the database, in seconds since the epoch.
+
+        Reads that overlap begin at the same position. They are applied in their order, since one thread makes them.
+        """
+        since = self._known.position
+        read = await asyncio.get_running_loop().run_in_executor(self._reader, read_leases, self._reading, since)
+        self._known.apply(read)
+        return read.database_seconds
 
     async def _follow(self, on_changed: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
+        is_failing = False
         while True:
             try:
-                if await loop.run_in_executor(self._listener, self._changes.wait, WAIT_SECONDS):
-                    on_changed()
+                is_changed = await loop.run_in_executor(self._listener, self._changes.wait, WAIT_SECONDS)
             except BookFailedError as error:
                 # The directory is read every second, too.
-                _log.info("changes of leases are not notified", reason=str(error))
+                if not is_failing:
+                    _log.info("changes of leases are not notified", reason=str(error))
+                is_failing = True
                 await asyncio.sleep(RETRY_SECONDS)
+                continue
+            is_failing = False
+            if is_changed:
+                on_changed()

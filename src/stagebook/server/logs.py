@@ -20,7 +20,8 @@ _SECRET_NAMES = re.compile(r"authorization|token|secret|password|stream_?key|sig
 _SECRET_PATTERN = re.compile(
     r"eyJ[\w-]+\.[\w-]+\.[\w-]*"  # a JWT
     r"|(?<=Signature=)[0-9a-fA-F]+"  # SigV4
-    r"|(?i:(?<=bearer ))\S+"
+    r"|(?:(?<=Bearer )|(?i:(?<=authorization: bearer )))\S+"  # the value of a header
+    r"|(?<=bearer )(?![a-z]{1,12}(?![^\s.,;:]))\S+"  # but not the next word of a sentence about bearer keys
     r"|(?<=rt_)[0-9]{12}_[a-z0-9-]+_[a-zA-Z0-9-]+_\w+"  # a stream key, also inside a URL or an encoded string
     r"|(?<=sbk_[a-z2-7]{10}_)[a-z2-7]+"  # a bearer key, whose id remains
 )

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from stagebook.book.postgres.node_run import LEASE_SECONDS
+from stagebook.book.postgres.leases.node_run import LEASE_SECONDS
 from stagebook.book.postgres.postgres_connection import BookUnreachableError, LockTimeoutError, PostgresConnection
 from stagebook.book.postgres.postgres_readers import open_connection
 from stagebook.book.postgres.statement_translation import translated

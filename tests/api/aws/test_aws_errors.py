@@ -3,7 +3,7 @@
 import pytest
 
 from stagebook.api.aws.aws_errors import STATUSES, ErrorType, aws_error_of
-from stagebook.book.store import BookTakenOverError
+from stagebook.book.store import BookTakenOverError, BookUnavailableError
 from stagebook.stage.errors import (
     ConflictError,
     ConnectionNotFoundError,
@@ -32,6 +32,7 @@ from tests.api.aws.model_rules import SHAPES
         ),
         (ServerBusyError("later"), "ServiceUnavailableException", 503, "later"),
         (BookTakenOverError("try again"), "ServiceUnavailableException", 503, "try again"),
+        (BookUnavailableError("try again"), "ServiceUnavailableException", 503, "try again"),
     ],
 )
 def test_domain_errors_map_to_aws_errors(error: StagebookError, name: str, status: int, message: str) -> None:
@@ -39,6 +40,7 @@ def test_domain_errors_map_to_aws_errors(error: StagebookError, name: str, statu
 
     assert aws_error is not None
     assert (aws_error.error_type.value, aws_error.status, aws_error.message) == (name, status, message)
+    assert aws_error.headers == (((b"retry-after", b"1"),) if status == 503 else ())
 
 
 def test_a_subclass_of_a_domain_error_maps_as_its_base_class() -> None:

@@ -26,9 +26,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
-from stagebook.book.postgres.account_leases import list_abandoned, take_account
-from stagebook.book.postgres.database_contact import DatabaseContact
-from stagebook.book.postgres.node_run import (
+from stagebook.book.postgres.leases.account_leases import take_account
+from stagebook.book.postgres.leases.database_contact import DatabaseContact
+from stagebook.book.postgres.leases.lease_reads import read_leases
+from stagebook.book.postgres.leases.node_run import (
     HEARTBEAT_SECONDS,
     LEASE_SECONDS,
     read_sequence_slot,
@@ -41,6 +42,7 @@ from stagebook.book.postgres.write_function import WRITE, group_parameters
 from stagebook.book.store import BookFailedError
 from stagebook.book.tables.change_rows import EVENTS, TransactionRows
 from stagebook.book.tables.rows import EVENT_NAME_CODE, event_row
+from stagebook.cluster.known_leases import KnownLeases
 from stagebook.stage.events import Event, EventName
 
 MARGIN_SECONDS: Final = 0.5
@@ -157,6 +159,7 @@ class Keeper:
         self._writer = writer
         self._accounts = accounts
         self._contact = DatabaseContact()
+        self._known = KnownLeases()
         self._held: set[str] = set()
 
     def work(self) -> None:
@@ -171,11 +174,12 @@ class Keeper:
                 self._contact.note_failure()
 
     def _look(self) -> None:
-        found = list_abandoned(self._connection, run_id=self._writer.run_id, held=self._held)
+        read = read_leases(self._connection, self._known.position)
+        self._known.apply(read)
         now = time.monotonic()
-        self._contact.note_answer(now, database_seconds=found.database_seconds)
+        self._contact.note_answer(now, database_seconds=read.database_seconds)
         if self._contact.may_take(now):
-            for account_id in found.account_ids:
+            for account_id in self._known.abandoned(run_id=self._writer.run_id, held=self._held):
                 self._take(account_id)
 
     def _take(self, account_id: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from stagebook.book.changes import Change
-from stagebook.book.postgres.node_run import read_sequence_slot, register_run
+from stagebook.book.postgres.leases.node_run import read_sequence_slot, register_run
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.schema.account_functions import SEQUENCE_SLOTS
 from stagebook.book.postgres.write_function import WRITE, group_parameters

@@ -6,10 +6,10 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from stagebook.book.postgres.node_run import LEASE_SECONDS, RunState, list_runs, register_run
+from stagebook.book.postgres.leases.node_run import LEASE_SECONDS, RunState, list_runs, register_run
 from stagebook.book.postgres.postgres_committer import MARGIN_SECONDS, PostgresCommitter
 from stagebook.book.postgres.postgres_connection import BookUnreachableError, PostgresConnection, RunFencedError
-from stagebook.book.store import BookBusyError, Durable
+from stagebook.book.store import BookBusyError, BookUnavailableError, Durable
 from stagebook.book.tables.change_rows import EVENTS
 from stagebook.book.tables.rows import Row
 from stagebook.book.tables.writer.group_committer import TransactionGroup
@@ -137,7 +137,7 @@ async def test_a_fenced_run_writes_nothing_and_learns_it_at_once(
 async def test_the_patience_with_a_database_that_is_out_of_reach_ends(fixture: Fixture) -> None:
     fixture.connection.lost = ["before"] * 9
     fixture.connection.seconds_lost = lambda: setattr(fixture, "now", fixture.now + PATIENCE_SECONDS / 2)
-    with pytest.raises(BookUnreachableError):
+    with pytest.raises(BookUnavailableError):
         fixture.committer.commit(fixture.group(1))
     assert len(fixture.connection.lost) == 7
 
@@ -145,7 +145,7 @@ async def test_the_patience_with_a_database_that_is_out_of_reach_ends(fixture: F
 async def test_a_book_that_is_being_closed_does_not_wait_for_the_database(fixture: Fixture) -> None:
     fixture.connection.lost = ["before"] * 9
     fixture.committer.interrupt()
-    with pytest.raises(BookUnreachableError):
+    with pytest.raises(BookUnavailableError):
         fixture.committer.commit(fixture.group(1))
     assert len(fixture.connection.lost) == 8
 

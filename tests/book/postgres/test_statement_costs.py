@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stagebook.book.postgres.node_run import renew_run
+from stagebook.book.postgres.leases.node_run import renew_run
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.tables import queries
 from stagebook.book.tables.table_reader import TableReader

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from stagebook.book.postgres.account_leases import take_account
-from stagebook.book.postgres.node_run import end_run, register_run
+from stagebook.book.postgres.leases.account_leases import take_account
+from stagebook.book.postgres.leases.node_run import end_run, register_run
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.cli.command_line import main
 from stagebook.cluster.node_question import NodeReach, ask_node

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stagebook.book.postgres.node_run import NodeRun, RunState
+from stagebook.book.postgres.leases.node_run import NodeRun, RunState
 from stagebook.cluster.node_question import NodeAnswer, NodeReach
 from stagebook.config.settings import Settings
 from stagebook.diagnosis.cluster.node_checks import NodeFacts, judge_nodes

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from stagebook.book.book_source import DatabaseSource
-from stagebook.book.postgres.account_leases import take_account
-from stagebook.book.postgres.node_run import end_run, register_run, renew_run
+from stagebook.book.postgres.leases.account_leases import take_account
+from stagebook.book.postgres.leases.node_run import end_run, register_run, renew_run
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.stage.errors import ConflictError
 from stagebook.webhooks import webhook_file

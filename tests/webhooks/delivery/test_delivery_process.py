@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from stagebook.stage.events import EventName
+from stagebook.webhooks.delivery import delivery_process
 from stagebook.webhooks.destination import DeliveryFilter, DestinationKind
 from stagebook.webhooks.webhook_service import DestinationPatch, NewDestination, ReplayRequest
+from stagebook.webhooks.webhook_tables import WebhookStorageError
 from tests.book.sample import ACCOUNT
 from tests.process_state import is_alive
 from tests.webhooks.delivering import (
@@ -63,6 +66,24 @@ async def test_without_a_destination_there_is_no_process(tmp_path: Path, receive
         world.add(receiver.url, start_at="1970-01-01T00:00:00Z")
         await received(receiver, 1)
         assert world.delivery.process_id is not None
+
+
+async def test_tables_that_cannot_be_read_are_logged_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = 0
+
+    def refuse(*_arguments: object, **_members: object) -> None:
+        nonlocal opened
+        opened += 1
+        raise WebhookStorageError("the tables cannot be read")
+
+    monkeypatch.setattr(delivery_process, "CHECK_INTERVAL_SECONDS", 0.001)
+    monkeypatch.setattr(delivery_process.WebhookStore, "open", refuse)
+    async with delivering(tmp_path) as world:
+        world.file_path.write_bytes(b"")
+        with capture_logs() as lines:
+            world.start()
+            await wait_until(lambda: opened >= 3)
+        assert [line["event"] for line in lines] == ["webhooks are not delivered"]
 
 
 async def test_killed_processes_lose_nothing_and_keep_the_order(tmp_path: Path, receiver: Receiver) -> None:

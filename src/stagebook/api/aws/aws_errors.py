@@ -7,6 +7,7 @@ Sources: the Errors section of each operation and the Common Errors page of the 
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 from stagebook.api.asgi import Header
 from stagebook.stage.errors import (
@@ -77,6 +78,8 @@ DOMAIN_ERRORS: Mapping[type[StagebookError], ErrorType] = {
 }
 """The error of each domain error that an operation of this API can raise."""
 
+_RETRY_SOON: Final[Header] = (b"retry-after", b"1")
+
 
 class AwsError(Exception):
     """An error of the AWS API. `message` is shown to the caller and must not hold a secret.
@@ -106,5 +109,6 @@ def aws_error_of(error: StagebookError) -> AwsError | None:
     for ancestor in type(error).__mro__:
         error_type = DOMAIN_ERRORS.get(ancestor)
         if error_type is not None:
-            return AwsError(error_type, str(error))
+            headers = (_RETRY_SOON,) if error_type is ErrorType.SERVICE_UNAVAILABLE else ()
+            return AwsError(error_type, str(error), headers=headers)
     return None

@@ -19,7 +19,7 @@ from stagebook.book.copying.copied_secrets import SECRET_NAMES
 from stagebook.book.copying.copied_tables import COPIED_TABLES, CopiedTable
 from stagebook.book.copying.copy_ports import CHUNK_ROWS, KeyCounters
 from stagebook.book.postgres.key_blocks import BLOCK_KEYS
-from stagebook.book.postgres.node_run import LEASE_SECONDS
+from stagebook.book.postgres.leases.node_run import LEASE_SECONDS
 from stagebook.book.postgres.postgres_connection import PostgresConnection, failure
 from stagebook.book.postgres.postgres_schema import POSTGRES_MIGRATIONS, BookInfo, migrate, require_schema
 from stagebook.book.store import BookFailedError, BookRefusedError

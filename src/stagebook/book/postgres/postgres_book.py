@@ -18,9 +18,9 @@ from typing import Final, Self
 import msgspec
 
 from stagebook.book.changes import AppendEvent, Change, PutParticipant
-from stagebook.book.postgres.account_acquisition import AccountAcquisition, TakenAccount
 from stagebook.book.postgres.key_blocks import KeyBlocks
-from stagebook.book.postgres.node_run import SequenceSlot, read_sequence_slot, register_run
+from stagebook.book.postgres.leases.account_acquisition import AccountAcquisition, TakenAccount
+from stagebook.book.postgres.leases.node_run import SequenceSlot, read_sequence_slot, register_run
 from stagebook.book.postgres.owned_row_keys import OwnedRowKeys, account_of_change, require_owned
 from stagebook.book.postgres.postgres_committer import PostgresCommitter
 from stagebook.book.postgres.postgres_connection import PostgresConnection

@@ -20,16 +20,17 @@ from typing import Final, TypeVar
 
 from psycopg import Error
 
-from stagebook.book.postgres.node_run import HEARTBEAT_SECONDS, LEASE_SECONDS, renew_run
+from stagebook.book.postgres.leases.node_run import HEARTBEAT_SECONDS, LEASE_SECONDS, renew_run
 from stagebook.book.postgres.postgres_connection import BookUnreachableError, LockTimeoutError, PostgresConnection
 from stagebook.book.postgres.write_function import WRITE, group_parameters
-from stagebook.book.store import BookBusyError, BookFailedError
+from stagebook.book.store import BookBusyError, BookFailedError, BookUnavailableError
 from stagebook.book.tables.writer.group_committer import TransactionGroup
 
 MARGIN_SECONDS: Final = 0.5
 STOP_SECONDS: Final = 10.0
 """How long the last commits of a book that is being closed may take."""
 RETRY_SECONDS: Final = 0.1
+UNAVAILABLE: Final = "the database did not answer in time: the request may have been carried out; try again"
 
 _REPEATABLE: Final = ("57014", "40P01", "40001")
 """SQLSTATEs of a statement that took too long, or was chosen to end a deadlock: it has changed nothing."""
@@ -66,7 +67,7 @@ class PostgresCommitter:
         self._interrupted = threading.Event()
 
     def commit(self, group: TransactionGroup) -> None:
-        """Write a group, or, if it was written before, renew the run. Raises RunFencedError."""
+        """Write a group, or, if it was written before, renew the run. As `wait`."""
         if group.rows:
             number = self._group + 1
             parameters = (self._run_id, number, group.last_sequence, *group_parameters((group.rows,)))
@@ -97,7 +98,7 @@ class PostgresCommitter:
         return result
 
     def wait(self) -> None:
-        """Renew the run. Raises RunFencedError, and BookUnreachableError after the patience."""
+        """Renew the run. Raises RunFencedError, and BookUnavailableError after the patience."""
         self._repeat(lambda: renew_run(self._connection, self._run_id))
 
     def interrupt(self) -> None:
@@ -118,8 +119,10 @@ class PostgresCommitter:
                 statement()
             except BookFailedError as error:
                 self.failures += 1
-                if not _may_be_repeated(error) or self._interrupted.is_set() or self._clock() >= deadline:
+                if not _may_be_repeated(error):
                     raise
+                if self._interrupted.is_set() or self._clock() >= deadline:
+                    raise BookUnavailableError(UNAVAILABLE) from error
                 self._interrupted.wait(RETRY_SECONDS)
             else:
                 self._note_renewal(started)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Final, TypeVar
 
-from stagebook.book.postgres.account_acquisition import AccountAcquisition
+from stagebook.book.postgres.leases.account_acquisition import AccountAcquisition
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.retention_policy import RetentionPolicy
 from stagebook.book.tables.retention.deletion_steps import DeletingConnection

@@ -23,6 +23,7 @@ import msgspec
 
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.schema.account_functions import ACCOUNT_FUNCTIONS
+from stagebook.book.postgres.schema.lease_tracking import LEASE_TRACKING
 from stagebook.book.postgres.schema.postgres_tables import BOOK_TABLES, CLUSTER_TABLES
 from stagebook.book.postgres.schema.shared_tables import BEARER_KEY_TABLES, WEBHOOK_TABLES
 from stagebook.book.postgres.write_function import WRITE_FUNCTION
@@ -42,6 +43,7 @@ class PostgresMigration(msgspec.Struct, frozen=True, kw_only=True):
 POSTGRES_MIGRATIONS: Final = (
     PostgresMigration(statements=BOOK_TABLES + CLUSTER_TABLES + WRITE_FUNCTION + ACCOUNT_FUNCTIONS, minimum_version=1),
     PostgresMigration(statements=WEBHOOK_TABLES + BEARER_KEY_TABLES, minimum_version=1),
+    PostgresMigration(statements=LEASE_TRACKING, minimum_version=1),
 )
 
 _INFO: Final = """

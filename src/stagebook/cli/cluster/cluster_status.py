@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 
 from stagebook.api.node_state import NodeHealth
-from stagebook.book.postgres.account_leases import AccountState, ListedAccount, count_accounts, list_accounts
-from stagebook.book.postgres.node_run import NodeRun, RunState, list_runs
+from stagebook.book.postgres.leases.account_leases import AccountState, ListedAccount, count_accounts, list_accounts
+from stagebook.book.postgres.leases.node_run import NodeRun, RunState, list_runs
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.postgres_schema import BookInfo, require_schema
 from stagebook.cluster.database_status import DatabaseStatus, read_database_status

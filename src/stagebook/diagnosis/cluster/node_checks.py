@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from stagebook.book.postgres.node_run import NodeRun, RunState, list_runs
+from stagebook.book.postgres.leases.node_run import NodeRun, RunState, list_runs
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.cluster.node_question import NodeAnswer, NodeReach, ask_node
 from stagebook.config.settings import Settings

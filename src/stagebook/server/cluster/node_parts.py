@@ -17,7 +17,7 @@ import structlog
 from stagebook.api.node_state import DatabaseContactState, MeasuredNode, NodeHealth
 from stagebook.book.book_source import DatabaseSource
 from stagebook.book.memory.memory_book import MemoryBook
-from stagebook.book.postgres.database_contact import DatabaseContact
+from stagebook.book.postgres.leases.database_contact import DatabaseContact
 from stagebook.book.postgres.postgres_book import NodeDescription, PostgresBook
 from stagebook.book.postgres.postgres_connection import PostgresConnection, durability_warnings, place_of
 from stagebook.book.postgres.postgres_readers import open_event_log, open_pool

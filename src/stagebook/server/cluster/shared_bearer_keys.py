@@ -75,5 +75,5 @@ class SharedBearerKeys:
                 is_failing = False
             except BookFailedError as error:
                 if not is_failing:
-                    _log.warning("the keys of the watch API cannot be read", reason=str(error))
+                    _log.warning("the bearer keys cannot be read", reason=str(error))
                 is_failing = True

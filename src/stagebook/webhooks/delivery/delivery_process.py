@@ -218,14 +218,18 @@ class WebhookDelivery:
 
     async def _watch(self) -> None:
         """Start the process once there is a destination. From then on it watches the tables itself."""
+        is_failing = False
         while not self._is_started:
             self._changed.clear()
             try:
                 if await asyncio.to_thread(self._search.has_destination):
                     await self._process.start()
                     self._is_started = True
+                is_failing = False
             except (WorkerStartError, WebhookStorageError) as error:
-                _log.error("webhooks are not delivered", detail=str(error))
+                if not is_failing:
+                    _log.error("webhooks are not delivered", detail=str(error))
+                is_failing = True
                 self._search.forget()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CHECK_INTERVAL_SECONDS):

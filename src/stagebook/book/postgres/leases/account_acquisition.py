@@ -14,8 +14,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from stagebook.book.postgres.account_leases import take_account
-from stagebook.book.postgres.node_run import LEASE_SECONDS, end_run
+from stagebook.book.postgres.leases.account_leases import take_account
+from stagebook.book.postgres.leases.node_run import LEASE_SECONDS, end_run
 from stagebook.book.postgres.postgres_connection import BookUnreachableError, PostgresConnection
 from stagebook.book.store import BookFailedError
 from stagebook.book.tables.account_keys import AccountKeys, read_account_keys

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from stagebook.book.postgres.node_run import (
+from stagebook.book.postgres.leases.node_run import (
     RunState,
     end_run,
     list_runs,

@@ -1,8 +1,8 @@
 """Taking accounts on a connection whose session has ended since its last use."""
 
-from stagebook.book.postgres.account_acquisition import NO_LEASE_PASSES_SECONDS, AccountAcquisition
-from stagebook.book.postgres.account_leases import take_account
-from stagebook.book.postgres.node_run import register_run
+from stagebook.book.postgres.leases.account_acquisition import NO_LEASE_PASSES_SECONDS, AccountAcquisition
+from stagebook.book.postgres.leases.account_leases import take_account
+from stagebook.book.postgres.leases.node_run import register_run
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from tests.book.postgres.cuttable_proxy import CuttableProxy
 

@@ -4,18 +4,17 @@ An account has one owner at a time, because its lease names one run, and a run t
 (`node_run.py`). An owner keeps its accounts until its run is over. `take_account` is one transaction, see
 `account_functions.py`; of several takers one succeeds.
 
-`list_leases` is for directories, which need all owners; `list_accounts` and `count_accounts` are for people.
+`list_accounts` and `count_accounts` are for people; nodes read the leases by `lease_reads.py`.
 
 Each change of an owner is sent on the channel of LeaseChanges, so that directories need not wait for their next look.
 """
 
-from collections.abc import Collection
 from enum import StrEnum
 from typing import Final
 
 import msgspec
 
-from stagebook.book.postgres.node_run import LEASE_SECONDS
+from stagebook.book.postgres.leases.node_run import LEASE_SECONDS
 from stagebook.book.postgres.postgres_connection import LockTimeoutError, PostgresConnection
 
 _CHANNEL: Final = "stagebook_account_lease"
@@ -24,16 +23,6 @@ _IS_OVER: Final = """
 (node_run.fenced_at IS NOT NULL OR node_run.ended_at IS NOT NULL
     OR node_run.heartbeat_at < clock_timestamp() - %s::double precision * interval '1 second')
 """
-_LIST: Final = f"""
-SELECT account_id, account_lease.run_id, node, internal_url, NOT {_IS_OVER},
-    (extract(epoch FROM taken_at) * 1000)::bigint
-FROM account_lease JOIN node_run USING (run_id) ORDER BY account_id
-"""  # noqa: S608 - a constant
-_LIST_ABANDONED: Final = f"""
-SELECT extract(epoch FROM clock_timestamp())::double precision, ARRAY(
-    SELECT account_id FROM account_lease JOIN node_run USING (run_id)
-    WHERE {_IS_OVER} OR (run_id = %s AND account_id <> ALL(%s::text[])) ORDER BY account_id)
-"""  # noqa: S608 - a constant
 # Of an account whose run is over, nobody has looked yet, or no node runs: who gets a request for it takes it.
 _STATE: Final = """
 CASE WHEN node_run.run_id IS NULL OR node_run.ended_at IS NOT NULL AND node_run.fenced_at IS NULL THEN 'FREE'
@@ -55,17 +44,6 @@ _END_SESSION: Final = f"""
 SELECT pg_terminate_backend(backend_pid) FROM account_lease JOIN node_run USING (run_id)
 WHERE account_id = %s AND {_IS_OVER}
 """  # noqa: S608 - a constant
-
-
-class AccountLease(msgspec.Struct, frozen=True, kw_only=True):
-    """The lease of an account. `is_alive` is false if the run is over, or its own lease has passed."""
-
-    account_id: str
-    run_id: int
-    node: str
-    internal_url: str
-    is_alive: bool
-    taken_ms: int
 
 
 class AccountState(StrEnum):
@@ -101,13 +79,6 @@ class AccountTaking(msgspec.Struct, frozen=True, kw_only=True):
     former_run: int | None
 
 
-class AbandonedAccounts(msgspec.Struct, frozen=True, kw_only=True):
-    """The accounts whose runs are over or late, and what the clock of the database said, in seconds since the epoch."""
-
-    account_ids: tuple[str, ...]
-    database_seconds: float
-
-
 def take_account(
     connection: PostgresConnection, account_id: str, *, run_id: int, lease_seconds: float = LEASE_SECONDS
 ) -> AccountTaking:
@@ -125,21 +96,6 @@ def take_account(
         rows = connection.execute(_TAKE, parameters)
     ((is_taken, last_sequence, former_run),) = rows
     return AccountTaking(is_taken=is_taken, last_sequence=last_sequence, former_run=former_run)
-
-
-def list_leases(connection: PostgresConnection, *, lease_seconds: float = LEASE_SECONDS) -> list[AccountLease]:
-    """Return the leases of all accounts that have ever had an owner."""
-    return [
-        AccountLease(
-            account_id=account_id,
-            run_id=run_id,
-            node=node,
-            internal_url=internal_url,
-            is_alive=is_alive,
-            taken_ms=taken_ms,
-        )
-        for account_id, run_id, node, internal_url, is_alive, taken_ms in connection.execute(_LIST, (lease_seconds,))
-    ]
 
 
 def list_accounts(
@@ -162,18 +118,6 @@ def count_accounts(connection: PostgresConnection, *, lease_seconds: float = LEA
     """Return how many accounts are in each state."""
     counts = dict.fromkeys(AccountState, 0)
     return counts | {AccountState(state): count for state, count in connection.execute(_COUNT_STATES, (lease_seconds,))}
-
-
-def list_abandoned(
-    connection: PostgresConnection, *, run_id: int, held: Collection[str], lease_seconds: float = LEASE_SECONDS
-) -> AbandonedAccounts:
-    """Return the accounts that `take_account` would take for run `run_id` from the run that has them.
-
-    Those that this run has, but does not know to have, are among them: `held` are those that it knows. The answer to
-    `take_account` may have been lost. Whether a late run is dead, `DatabaseContact` knows: note the answer there first.
-    """
-    ((database_seconds, account_ids),) = connection.execute(_LIST_ABANDONED, (lease_seconds, run_id, list(held)))
-    return AbandonedAccounts(account_ids=tuple(account_ids), database_seconds=database_seconds)
 
 
 class LeaseChanges:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from stagebook.book.postgres.database_contact import MAXIMUM_GAP_SECONDS, DatabaseContact
-from stagebook.book.postgres.node_run import HEARTBEAT_SECONDS, LEASE_SECONDS
+from stagebook.book.postgres.leases.database_contact import MAXIMUM_GAP_SECONDS, DatabaseContact
+from stagebook.book.postgres.leases.node_run import HEARTBEAT_SECONDS, LEASE_SECONDS
 
 DATABASE_SECONDS = 1_700_000_000.0
 

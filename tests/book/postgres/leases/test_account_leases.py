@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from stagebook.book.postgres.account_leases import LeaseChanges, list_abandoned, list_leases, take_account
-from stagebook.book.postgres.node_run import end_run, register_run, renew_run
+from stagebook.book.postgres.leases.account_leases import LeaseChanges, take_account
+from stagebook.book.postgres.leases.lease_reads import read_leases
+from stagebook.book.postgres.leases.node_run import end_run, register_run, renew_run
 from stagebook.book.postgres.postgres_connection import BookUnreachableError, PostgresConnection, RunFencedError
 
 ACCOUNT = "123456789012"
@@ -41,12 +42,13 @@ def other(postgres_book_url: str) -> Iterator[PostgresConnection]:
 
 
 def abandoned(connection: PostgresConnection) -> tuple[str, ...]:
-    return list_abandoned(connection, run_id=0, held=()).account_ids
+    read = read_leases(connection, None)
+    return tuple(account_id for account_id, run_id in read.runs.items() if run_id not in read.living)
 
 
 def owner(connection: PostgresConnection) -> tuple[int, bool]:
-    (lease,) = list_leases(connection)
-    return lease.run_id, lease.is_alive
+    read = read_leases(connection, None)
+    return read.runs[ACCOUNT], read.runs[ACCOUNT] in read.living
 
 
 def test_a_free_account_is_taken_and_taken_again_by_its_owner(connection: PostgresConnection, first: int) -> None:
@@ -75,16 +77,6 @@ def test_the_account_of_a_late_run_is_taken_and_the_run_fenced(
         renew_run(connection, first)
     with pytest.raises(RunFencedError):
         take_account(connection, ACCOUNT, run_id=first)
-
-
-def test_an_account_that_a_run_does_not_know_to_have_is_found(connection: PostgresConnection, first: int) -> None:
-    assert list_abandoned(connection, run_id=first, held=()).account_ids == (ACCOUNT,)
-    assert list_abandoned(connection, run_id=first, held=(ACCOUNT,)).account_ids == ()
-
-
-def test_a_look_tells_the_time_of_the_database(connection: PostgresConnection) -> None:
-    ((now,),) = connection.execute("SELECT extract(epoch FROM now())::double precision")
-    assert now <= list_abandoned(connection, run_id=0, held=()).database_seconds < now + 60
 
 
 def test_a_late_run_that_renews_before_it_is_fenced_keeps_its_account(
@@ -141,7 +133,7 @@ def test_of_many_takers_one_succeeds(connection: PostgresConnection, postgres_bo
     for taker in takers:
         taker.join()
     assert Counter(account for account, _ in taken) == Counter(accounts)
-    assert {(lease.account_id, lease.run_id) for lease in list_leases(connection)} == set(taken)
+    assert set(read_leases(connection, None).runs.items()) == set(taken)
 
 
 def test_a_fence_ends_the_session_of_a_late_run_that_holds_its_row(

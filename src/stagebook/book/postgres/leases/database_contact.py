@@ -16,7 +16,7 @@ Contact is interrupted by
 
 from typing import Final
 
-from stagebook.book.postgres.node_run import LEASE_SECONDS
+from stagebook.book.postgres.leases.node_run import LEASE_SECONDS
 
 MAXIMUM_GAP_SECONDS: Final = 1.5
 MAXIMUM_JUMP_SECONDS: Final = 1.0
