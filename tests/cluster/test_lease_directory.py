@@ -6,7 +6,7 @@ import time
 import pytest
 from structlog.testing import capture_logs
 
-from stagebook.book.postgres.leases.account_leases import take_account
+from stagebook.book.postgres.leases.account_leases import LeaseChanges, take_account
 from stagebook.book.postgres.leases.node_run import end_run, register_run
 from stagebook.book.postgres.postgres_connection import BookUnreachableError, PostgresConnection
 from stagebook.cluster import lease_directory
@@ -47,7 +47,7 @@ async def test_it_reads_the_owners_and_is_notified_of_others(postgres_book_url: 
 async def test_an_outage_of_the_notifications_is_logged_once(
     postgres_book_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers: list[bool | Exception] = [BookUnreachableError("cut off")] * 3 + [True, BookUnreachableError("again")]
+    answers: list[bool | Exception] = [*[BookUnreachableError("cut off")] * 3, True, BookUnreachableError("again")]
     is_over = asyncio.Event()
 
     def wait(_changes: object, _seconds: float) -> bool:
@@ -61,7 +61,7 @@ async def test_an_outage_of_the_notifications_is_logged_once(
         return answer
 
     loop = asyncio.get_running_loop()
-    monkeypatch.setattr(lease_directory.LeaseChanges, "wait", wait)
+    monkeypatch.setattr(LeaseChanges, "wait", wait)
     monkeypatch.setattr(lease_directory, "RETRY_SECONDS", 0.0)
     directory = LeaseDirectory(postgres_book_url)
     try:

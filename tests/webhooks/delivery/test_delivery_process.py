@@ -16,6 +16,7 @@ from stagebook.stage.events import EventName
 from stagebook.webhooks.delivery import delivery_process
 from stagebook.webhooks.destination import DeliveryFilter, DestinationKind
 from stagebook.webhooks.webhook_service import DestinationPatch, NewDestination, ReplayRequest
+from stagebook.webhooks.webhook_store import WebhookStore
 from stagebook.webhooks.webhook_tables import WebhookStorageError
 from tests.book.sample import ACCOUNT
 from tests.process_state import is_alive
@@ -77,7 +78,7 @@ async def test_tables_that_cannot_be_read_are_logged_once(tmp_path: Path, monkey
         raise WebhookStorageError("the tables cannot be read")
 
     monkeypatch.setattr(delivery_process, "CHECK_INTERVAL_SECONDS", 0.001)
-    monkeypatch.setattr(delivery_process.WebhookStore, "open", refuse)
+    monkeypatch.setattr(WebhookStore, "open", refuse)
     async with delivering(tmp_path) as world:
         world.file_path.write_bytes(b"")
         with capture_logs() as lines:
