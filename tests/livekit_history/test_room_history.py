@@ -5,14 +5,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from livekit.protocol import models
 from structlog.testing import capture_logs
 
 from stagebook.book.changes import Change
+from stagebook.book.sqlite.open_readers import open_reader
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import ChangeRefusedError, Durable
+from stagebook.book.store import BookFailedError, BookReader, ChangeRefusedError, Durable
 from stagebook.livekit_history.room_history import LEFT_OUT, RoomHistory
 from stagebook.livekit_history.room_ids import participant_id_of, session_id_of_room, stage_arn_of_room
 from stagebook.livekit_history.watched_livekit import WatchedLiveKit
@@ -32,12 +34,26 @@ SESSION = "st-Laaaaaaaaaaaa"
 ARN = stage_arn_of_room("lobby", region=REGION, account_id=ACCOUNT, generation=0)
 
 
+class DistantReader:
+    """The reads of a book. They fail while `is_away`."""
+
+    def __init__(self, book: BookReader) -> None:
+        self._book = book
+        self.is_away = False
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a method of BookReader
+        if self.is_away:
+            raise BookFailedError("the database cannot be reached")
+        return getattr(self._book, name)
+
+
 @dataclass
 class Watch:
     """A running history with its book."""
 
     history: RoomHistory
     harness: ManagerHarness
+    reader: "DistantReader"
 
     def names(self, participant: str, session: str = SESSION) -> list[str]:
         events = self.harness.book.list_events(ARN, session, participant.removeprefix("PA_"))
@@ -51,19 +67,35 @@ class Watch:
 
 @asynccontextmanager
 async def watching(
-    path: Path, livekit: FakeLiveKit, *, clock: SettableClock | None = None, max_participants: int = 100
+    path: Path,
+    livekit: FakeLiveKit,
+    *,
+    clock: SettableClock | None = None,
+    max_participants: int = 100,
+    is_distant: bool = False,
 ) -> AsyncIterator[Watch]:
     """Watch a LiveKit, which is polled when a test says so. The end is that of a killed process."""
     histories: list[RoomHistory] = []
+    readers: list[DistantReader] = []
     watched = WatchedLiveKit(url="http://livekit", key=KEY, calls_per_second=1e6, max_participants=max_participants)
 
     def observe(manager: StageManager, book: SqliteBook) -> None:
-        histories.append(RoomHistory(manager, livekit.service(), book=book, watched=watched, account_id=ACCOUNT))
+        readers.append(DistantReader(open_reader(path / "book.sqlite3") if is_distant else book))
+        histories.append(
+            RoomHistory(
+                manager,
+                livekit.service(),
+                book=cast("BookReader", readers[0]),
+                watched=watched,
+                account_id=ACCOUNT,
+                is_distant=is_distant,
+            )
+        )
         manager.observe(histories[0])
 
     async with running_manager(path / "book.sqlite3", clock=clock, before_start=observe) as harness:
         histories[0].restore()
-        yield Watch(histories[0], harness)
+        yield Watch(histories[0], harness, readers[0])
     require_sound(path / "book.sqlite3")
 
 
@@ -133,6 +165,33 @@ async def test_a_poll_repairs_what_webhooks_lost(tmp_path: Path, livekit: FakeLi
         livekit.close("lobby")
         await watch.poll()
         assert watch.harness.manager.stages.find(ARN).active_session_id is None
+
+
+async def test_a_distant_book_that_is_away_is_asked_again(tmp_path: Path, livekit: FakeLiveKit) -> None:
+    async with watching(tmp_path, livekit, is_distant=True) as watch:
+        await watch.history.poll()
+        await watch.history.on_webhook(livekit.enter("lobby", ANN, "ann"))
+        bob_joined = livekit.enter("lobby", BOB, "bob")
+        watch.reader.is_away = True
+        with pytest.raises(ServerBusyError):
+            await watch.history.on_webhook(bob_joined)
+        with pytest.raises(ServerBusyError):
+            await watch.poll()
+        watch.reader.is_away = False
+        await watch.poll()
+        await watch.history.on_webhook(bob_joined)
+        assert watch.names(ANN) == watch.names(BOB) == ["JOINED"]
+
+
+async def test_observations_of_a_distant_book_are_made_one_after_the_other(
+    tmp_path: Path, livekit: FakeLiveKit
+) -> None:
+    async with watching(tmp_path, livekit, is_distant=True) as watch:
+        await watch.history.poll()
+        joined = [livekit.enter("lobby", f"PA_{number:012}", str(number)) for number in range(20)]
+        await asyncio.gather(*(watch.history.on_webhook(each) for each in [*joined, *joined]))
+        for number in range(20):
+            assert watch.names(f"PA_{number:012}") == ["JOINED"]
 
 
 async def test_what_the_book_refuses_lets_the_book_be_read_again(

@@ -5,15 +5,22 @@ stop:   stop to poll. Open sessions stay open in the book; the next run restores
 """
 
 import asyncio
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
 
 import structlog
 from livekit.protocol import models
 from livekit.protocol.webhook import WebhookEvent
 
 from stagebook.book.changes import Change
-from stagebook.book.store import BookBusyError, BookReader, ChangeRefusedError, Durable
+from stagebook.book.store import (
+    BookBusyError,
+    BookDamagedError,
+    BookFailedError,
+    BookReader,
+    ChangeRefusedError,
+    Durable,
+)
 from stagebook.livekit_history.livekit_messages import polled_participants, rooms_listed, webhook_fact
 from stagebook.livekit_history.room_draft import Moment
 from stagebook.livekit_history.room_facts import (
@@ -37,6 +44,8 @@ PARTICIPANTS_PER_STEP: Final = 500
 """Participants of a response that are converted before the event loop runs other tasks: about 6 ms."""
 LEFT_OUT: Final = "rooms of a Stagebook whose media engine is this LiveKit are not recorded"
 
+_Result = TypeVar("_Result")
+
 _log = structlog.get_logger(__name__)
 
 
@@ -51,12 +60,19 @@ class RoomHistory:
         book: BookReader,
         watched: WatchedLiveKit,
         account_id: str,
+        is_distant: bool = False,
     ) -> None:
-        """`book` is that of the manager. The stages of the rooms belong to `account_id`."""
+        """`book` reads that of the manager. The stages of the rooms belong to `account_id`.
+
+        With `is_distant` a read is a round trip to a database: observations are made in a thread, one after the other.
+        """
         self._manager = manager
+        self._is_distant = is_distant
+        self._order = asyncio.Lock()
+        """Held while an observation is made and submitted."""
         self._service = service
         self._watched = watched
-        self._reader = BookRoomReader(book, manager.stages, region=manager.region, account_id=account_id)
+        self._reader = BookRoomReader(book, region=manager.region, account_id=account_id)
         self._machine = RoomMachine(
             self._reader,
             max_rooms=watched.max_rooms,
@@ -144,11 +160,9 @@ class RoomHistory:
             raise ServerBusyError(str(error)) from error
 
     async def poll(self) -> None:
-        """Read all rooms once. Raises RoomServiceError, ChangeRefusedError and BookBusyError."""
+        """Read all rooms once. Raises RoomServiceError, ChangeRefusedError, BookBusyError and ServerBusyError."""
         if self._differs:
-            await self._manager.note_open_events()
-            self.restore()
-            self._differs = False
+            await self._restore_again()
         began_ms = self._monotonic_ms()
         rooms = await self._service.list_rooms()
         self._log_engine_rooms(rooms)
@@ -184,7 +198,7 @@ class RoomHistory:
         durable: Durable | None = None
         facts: list[RoomFact] = [*sorted(arrivals, key=lambda each: each.participant.joined_ms), *polled]
         for fact in facts:
-            durable = self._record(fact) or durable
+            durable = await self._record(fact) or durable
             await asyncio.sleep(0)
         self._is_read = True
         if durable is not None:
@@ -210,7 +224,7 @@ class RoomHistory:
                 self._has_failed = True
             except ChangeRefusedError:
                 pass  # `_record` has logged it
-            except BookBusyError as error:
+            except (BookBusyError, ServerBusyError) as error:
                 _log.warning("the open sessions of the book cannot be read; trying again", detail=str(error))
             else:
                 if self._has_failed:
@@ -219,15 +233,42 @@ class RoomHistory:
             await asyncio.sleep(self._watched.poll_interval_seconds)
 
     async def _observe(self, fact: RoomFact) -> None:
-        durable = self._record(fact)
+        durable = await self._record(fact)
         if durable is not None:
             await durable
         else:
             # The webhook may be a duplicate: the changes of the first one may not be durable yet.
             await self._manager.durable()
 
-    def _record(self, fact: RoomFact) -> Durable | None:
-        changes: list[Change] = self._machine.observe(fact, self._moment())
+    async def _restore_again(self) -> None:
+        """Restore the sessions of the book, because the state differs from it. Raises as `poll`."""
+        async with self._order:
+            await self._manager.note_open_events()
+            try:
+                await self._read_book(self.restore)
+            except BookFailedError as error:
+                raise _busy(error) from error
+            self._differs = False
+
+    async def _record(self, fact: RoomFact) -> Durable | None:
+        async with self._order:
+            return self._submit(fact, await self._changes_of(fact))
+
+    async def _changes_of(self, fact: RoomFact) -> list[Change]:
+        """Return the changes of an observation. Raises ServerBusyError while the database cannot be reached."""
+        moment = self._moment()
+        try:
+            return await self._read_book(lambda: self._machine.observe(fact, moment))
+        except BookFailedError as error:
+            # The observation has changed a part of the state, and nothing in the book.
+            self._is_read, self._differs = False, True
+            raise _busy(error) from error
+
+    async def _read_book(self, read: Callable[[], _Result]) -> _Result:
+        """Return what a function returns that reads the book."""
+        return await asyncio.to_thread(read) if self._is_distant else read()
+
+    def _submit(self, fact: RoomFact, changes: list[Change]) -> Durable | None:
         if not changes:
             return None
         try:
@@ -250,6 +291,13 @@ class RoomHistory:
         if limit not in self._reached_limits:
             self._reached_limits.add(limit)
             _log.warning("a limit is reached: further rooms or participants of LiveKit are not recorded", limit=limit)
+
+
+def _busy(error: BookFailedError) -> ServerBusyError:
+    """Return the error of an observation that can be made later. Raises BookDamagedError if it cannot."""
+    if isinstance(error, BookDamagedError):
+        raise error
+    return ServerBusyError("the database cannot be reached: try again")
 
 
 def _log_end_of_polls(task: asyncio.Task[None]) -> None:

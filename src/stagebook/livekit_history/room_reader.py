@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from stagebook.book.store import BookReader
 from stagebook.livekit_history.room_ids import stage_arn_of_room
 from stagebook.livekit_history.room_session import JoinedParticipant, RoomSession
-from stagebook.manager.resources.stage_service import StageService
-from stagebook.stage.errors import ResourceNotFoundError
+from stagebook.stage.arns import parse_arn
 from stagebook.stage.events import EventName
 from stagebook.stage.resources import ParticipantProtocol, Stage, StageSession
 from stagebook.stage.room_stages import is_room_stage
@@ -22,9 +21,8 @@ _MAX_TAG_LENGTH = 256
 class BookRoomReader:
     """Implements `RoomReader` over the book. The stages belong to one account."""
 
-    def __init__(self, book: BookReader, stages: StageService, *, region: str, account_id: str) -> None:
+    def __init__(self, book: BookReader, *, region: str, account_id: str) -> None:
         self._book = book
-        self._stages = stages
         self._region = region
         self._account_id = account_id
 
@@ -36,15 +34,12 @@ class BookRoomReader:
         generation = 0
         while True:
             arn = stage_arn_of_room(room_name, region=self._region, account_id=self._account_id, generation=generation)
-            # In this order: if the writer commits the stage between the two reads, `find` finds it.
+            # In this order: if the writer commits the stage between the two reads, the second one finds it.
             if not self._book.has_had_stage(arn):
                 return arn, self._new_stage(arn, room_name)
-            try:
-                self._stages.find(arn)
-            except ResourceNotFoundError:
-                generation += 1
-            else:
+            if self._book.get_stage(arn) is not None:
                 return arn, None
+            generation += 1
 
     def has_session(self, stage_arn: str, session_id: str) -> bool:
         """Return whether the book has this session."""
@@ -57,7 +52,8 @@ class BookRoomReader:
     def open_sessions(self) -> Iterator[RoomSession]:
         """Yield the sessions of rooms that an earlier run left open, with the participants that had not left."""
         for stored in self._book.list_open_sessions():
-            if is_room_stage(stored.stage_arn):
+            # A database can have rooms of other accounts, which other servers watch.
+            if is_room_stage(stored.stage_arn) and parse_arn(stored.stage_arn).account_id == self._account_id:
                 yield self._open_session(stored)
 
     def _open_session(self, stored: StageSession) -> RoomSession:

@@ -88,8 +88,8 @@ def serve(settings: Settings, *, is_testing: bool = False, watched: "WatchedLive
     Raises ConfigError for settings that cannot be used, and StartError if the data folder, the book, a listen address
     or a worker process cannot be used.
     """
-    if settings.book == "postgres" and (is_testing or watched is not None):
-        raise ConfigError(name="book", rule='must be "sqlite" for a server for tests, and to watch a LiveKit server')
+    if settings.book == "postgres" and is_testing:
+        raise ConfigError(name="book", rule='must be "sqlite" for a server for tests')
     try:
         os.umask(PRIVATE_UMASK)
         folder = DataFolder(Path(settings.data).absolute())
@@ -351,11 +351,22 @@ class Server:
             self._retention_task.cancel()
         if self._status is not ServerStatus.FAILED:
             await self._parts.manager.shutdown()
+            await self._free_accounts()
         # After the last events, so that they are sent too.
         await self._parts.live.end()
         if self._status is not ServerStatus.FAILED:
             await self._router.wait_for_lasting(timeout_seconds=LAST_MESSAGE_SECONDS)
         _log.info("server stopped")
+
+    async def _free_accounts(self) -> None:
+        """Let other nodes take the accounts. The events of all sessions are durable, and nothing more is written.
+
+        What remains to be done, such as last messages and the end of the media processes, can take seconds.
+        """
+        if self._parts.node is not None:
+            # Before the run ends: after it, the process could not store what it has delivered.
+            await self._parts.delivery.stop()
+            await self._parts.node.book.end_run()
 
 
 def _log_end_of_retention(task: asyncio.Task[None]) -> None:

@@ -206,7 +206,11 @@ class ServerParts:
             from stagebook.server.livekit.watched_rooms import watched_rooms
 
             self.room_history = await watched_rooms(
-                self.manager, self._watched, book=self.book, account_id=self.secrets.access_key.account_id
+                self.manager,
+                self._watched,
+                book=self.book if self.node is None else self.node.open_reader(parts),
+                account_id=self.secrets.access_key.account_id,
+                is_distant=self.node is not None,
             )
             parts.push_async_callback(self.room_history.stop)
         if self.node is None:
@@ -217,6 +221,8 @@ class ServerParts:
             recovered = 0
             self.manager.listen()
             self.node.start_accounts(self.manager, parts, end_former_media=self.media.end_former_media)
+            if self.room_history is not None:
+                await self.node.take_account(self.secrets.access_key.account_id)
         if self.room_history is not None:
             self.room_history.start()
         await self.media.finish_start()

@@ -238,3 +238,16 @@ async def test_a_short_outage_is_waited_for(postgres_database: str, monkeypatch:
         proxy.heal()
         await submission.durable
         await book.close()
+
+
+async def test_accounts_are_free_after_the_end_of_a_run_and_reads_go_on(nodes: Nodes) -> None:
+    first, second = nodes.open("a"), nodes.open("b")
+    assert await first.acquire(ACCOUNT)
+    submitted = first.submit([PutStage(stage=stage())])
+    await first.end_run()
+    await first.end_run()
+    assert submitted.durable.done()
+    assert await second.acquire(ACCOUNT, may_fence=False)
+    with pytest.raises(BookFailedError):
+        first.submit([PutStage(stage=stage())])
+    assert first.get_stage(ARN) == second.get_stage(ARN) == stage()

@@ -5,6 +5,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -89,3 +90,31 @@ def test_the_history_of_a_livekit_is_listed_and_survives_a_crash(
         wait_until_true(lambda: "endTime" in room.sessions()[0], room.sessions)
         assert len(room.sessions()) == 1
         assert KEY.secret not in server.log
+
+
+@pytest.mark.slow
+def test_a_history_in_a_database_survives_a_crash(
+    tmp_path: Path, livekit: FakeLiveKit, livekit_url: str, postgres_url: str
+) -> None:
+    """The second server waits for the lease of the first one."""
+    config = tmp_path / "stagebook.toml"
+    config.write_text(f'book = "postgres"\ndatabase_url = "{postgres_url}"\n', encoding="utf-8")
+    config.chmod(0o600)
+    livekit.open("the lobby", "RM_aaaaaaaaaaaa")
+    livekit.enter("the lobby", "PA_annannannann", "ann", tracks=1)
+    start = partial(start_watch, livekit_url=livekit_url, key=KEY, poll_seconds=0.2, config=config)
+    server = start(tmp_path / "first")
+    room = ListedRoom(server.client(), "the lobby")
+    wait_until_true(lambda: room.events("ann") == ["JOINED", "PUBLISH_STARTED"], lambda: room.events("ann"))
+    webhook = MessageToJson(livekit.enter("the lobby", "PA_bobbobbobbob", "bob"))
+    assert post_webhook(server.endpoint_url, webhook) == 200
+    assert room.events("bob") == ["JOINED"]
+    server.kill()
+    livekit.leave("the lobby", "PA_annannannann")
+    server = start(tmp_path / "second")
+    room = ListedRoom(server.client(), "the lobby")
+    left = ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
+    wait_until_true(lambda: room.events("ann") == left, lambda: room.events("ann"))
+    assert room.events("bob") == ["JOINED"]
+    assert len(room.sessions()) == 1
+    server.stop()

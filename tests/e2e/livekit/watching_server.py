@@ -26,10 +26,13 @@ def run_watch(data: Path, *, livekit_url: str, key: LiveKitKey, poll_seconds: fl
         yield server
 
 
-def start_watch(data: Path, *, livekit_url: str, key: LiveKitKey, poll_seconds: float) -> RunningServer:
-    """Start such a server, which a test will kill."""
+def start_watch(
+    data: Path, *, livekit_url: str, key: LiveKitKey, poll_seconds: float, config: Path | None = None
+) -> RunningServer:
+    """Start such a server, which a test will kill. `config` is a TOML file."""
     return start_server(
         data,
+        config=config,
         command_words="livekit watch",
         url=livekit_url,
         api_key=key.key,

@@ -254,6 +254,14 @@ class PostgresBook(TableBook[PostgresConnection]):
         )
         return run.steps()
 
+    async def end_run(self) -> None:
+        """Commit every submitted transaction, and end the run, so that others may take its accounts. Idempotent.
+
+        The book refuses further transactions. Reads go on until `close`.
+        """
+        await self._stop_writing()
+        await asyncio.to_thread(self._acquisition.end_run)
+
     async def close(self) -> None:
         """Commit every submitted transaction, end the run, so that others may take its accounts, and disconnect.
 
@@ -262,7 +270,7 @@ class PostgresBook(TableBook[PostgresConnection]):
         """
         await self._stop_writing()
         self.close_reading()
-        await asyncio.to_thread(self._acquisition.end_run)
+        await asyncio.to_thread(self._acquisition.close)
 
 
 def _seal(connection: PostgresConnection, read_secret: ReadSecret) -> StreamKeySeal:

@@ -4,6 +4,7 @@ start:  secrets of the book -> run of the node, book -> stage manager -> leases 
 end:    in the reverse order; the end of the run lets others take the accounts at once
 """
 
+import asyncio
 import random
 import time
 from collections.abc import Callable
@@ -20,11 +21,12 @@ from stagebook.book.memory.memory_book import MemoryBook
 from stagebook.book.postgres.leases.database_contact import DatabaseContact
 from stagebook.book.postgres.postgres_book import NodeDescription, PostgresBook
 from stagebook.book.postgres.postgres_connection import PostgresConnection, durability_warnings, place_of
-from stagebook.book.postgres.postgres_readers import open_event_log, open_pool
+from stagebook.book.postgres.postgres_readers import open_event_log, open_pool, open_reader
 from stagebook.book.postgres.postgres_schema import migrate
 from stagebook.book.postgres.shared_secrets import SharedSecrets
 from stagebook.book.tables.pooled.pooled_pages import PooledPages
 from stagebook.book.tables.stream_key_seal import StreamKeySeal
+from stagebook.book.tables.table_reader import TableReader
 from stagebook.book.tables.threaded_log import ThreadedLog
 from stagebook.cluster.cluster_node import ClusterNode
 from stagebook.cluster.lease_directory import LeaseDirectory
@@ -51,6 +53,8 @@ The database of all nodes restarts in less: load balancers then keep the nodes, 
 FOLDER_STORAGE_DETAIL: Final = (
     'storage = "folder" is a folder of this node: use storage = "s3", or mount the folder of each bucket on all nodes'
 )
+TAKE_SECONDS: Final = 0.5
+"""Between two attempts to take an account that another node owns."""
 UNKNOWN_URL: Final = ""
 """The internal URL of a node that other nodes cannot reach."""
 
@@ -166,6 +170,21 @@ class NodeParts:
         """Take no more accounts. Those that are being taken are taken first. Idempotent."""
         await self.watch.stop()
         await self.accounts.stop()
+
+    def open_reader(self, parts: AsyncExitStack) -> TableReader:
+        """Return a reader of the book with a connection of its own. Raises BookRefusedError and BookFailedError."""
+        reader = open_reader(self._url, show_deleted_history=self._settings.deleted_stage_history, patience_seconds=0)
+        parts.callback(reader.close_reading)
+        return reader
+
+    async def take_account(self, account_id: str) -> None:
+        """Take an account, and wait while another node owns it. Raises BookFailedError."""
+        is_logged = False
+        while not await self.accounts.acquire(account_id):
+            if not is_logged:
+                _log.info("another node owns the account: waiting for its end", account_id=account_id)
+            is_logged = True
+            await asyncio.sleep(TAKE_SECONDS)
 
     def describe(self) -> str:
         """Return a line for people about the node and its book, without a password."""

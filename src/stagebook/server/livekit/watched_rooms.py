@@ -91,9 +91,12 @@ class WatchedRooms:
 
 
 async def watched_rooms(
-    manager: StageManager, watched: WatchedLiveKit, *, book: BookReader, account_id: str
+    manager: StageManager, watched: WatchedLiveKit, *, book: BookReader, account_id: str, is_distant: bool
 ) -> WatchedRooms:
-    """Return the parts, not started yet. Let the stage manager leave the sessions of rooms open over a restart."""
+    """Return the parts, not started yet. Let the stage manager leave the sessions of rooms open over a restart.
+
+    `is_distant`: a read of `book` is a round trip to a database.
+    """
     from stagebook.api.livekit_webhooks import DurableWebhooks
     from stagebook.livekit_history.room_history import RoomHistory
     from stagebook.media.livekit.livekit_access import LiveKitAccess
@@ -114,6 +117,7 @@ async def watched_rooms(
         book=book,
         watched=watched,
         account_id=account_id,
+        is_distant=is_distant,
     )
     manager.observe(history)
     webhooks = DurableWebhooks(watched.key, record=history.on_webhook, monotonic=time.monotonic)

@@ -30,7 +30,7 @@ def test_accounts_are_taken_and_left_after_a_restart_of_the_database(postgres_bo
         end_sessions()
         acquisition.new_block(0)
         end_sessions()
-        acquisition.end_run()
+        acquisition.close()
     direct = PostgresConnection(postgres_book_url)
     for account_id in (ACCOUNT, OTHER_ACCOUNT):
         # Nobody waits for the lease of a run that has ended.

@@ -48,6 +48,7 @@ class AccountAcquisition:
         self.run_id = run_id
         self._reads_account_keys = reads_account_keys
         self._lock = threading.Lock()
+        self._has_ended = False
 
     def take(self, account_id: str, *, may_fence: bool = True) -> TakenAccount | None:
         """Take an account. Return None if another node owns it. Raises BookFailedError.
@@ -87,12 +88,18 @@ class AccountAcquisition:
             return int(number)
 
     def end_run(self) -> None:
-        """Mark the run as ended, so that others may take its accounts at once, and disconnect. Idempotent.
+        """Mark the run as ended, so that others may take its accounts at once. Idempotent.
 
         If the database does not answer, the accounts are free one lease later.
         """
         with self._lock, suppress(BookFailedError):
-            self._execute(lambda: end_run(self._connection, self.run_id))
+            if not self._has_ended:
+                self._execute(lambda: end_run(self._connection, self.run_id))
+                self._has_ended = True
+
+    def close(self) -> None:
+        """End the run, and disconnect. Idempotent."""
+        self.end_run()
         self._connection.close()
 
     def _blocks_locked(self) -> tuple[int, int, int]:
