@@ -16,7 +16,7 @@ from bench.page.responses import Response, ResponseError, parse_response, respon
 from bench.page.signed_requests import PAGE_SIZE, deep_token, sign_pages
 from bench.page.static_server import StaticResponse
 from stagebook.data_folder.secrets import DataFolder
-from tests.e2e.server import RunningServer, run_server
+from tests.e2e.server import RunningServer, run_unchecked_server
 
 DEEP_EVENTS = 400
 """Number of newer events before a deep page."""
@@ -65,7 +65,7 @@ def prepare_book(data: Path, plan: BookPlan) -> list[BusyParticipant]:
 @contextmanager
 def serving_book(data: Path, busy: Sequence[BusyParticipant]) -> Iterator[MeasuredServer]:
     """Serve the book, with signed requests for a first and a deep page of each participant."""
-    with run_server(data, media_processes="1") as server:
+    with run_unchecked_server(data, media_processes="1") as server:
         yield _measured_server(server, busy)
 
 

@@ -32,7 +32,7 @@ from stagebook.data_folder.secrets import DataFolder
 from stagebook.history.search.search_index import SearchIndex
 from stagebook.stage.events import ErrorCode
 from stagebook.stage.timestamps import iso8601
-from tests.e2e.server import RunningServer, run_server
+from tests.e2e.server import RunningServer, run_unchecked_server
 from tests.e2e.watch.bearer import create_key, wait_for_status
 
 SESSIONS = 20_000
@@ -70,7 +70,7 @@ def measure_search(folder: Path) -> Part:
     data.prepare()
     write_large_book(data.book_path, sessions=SESSIONS)
     build = build_index(data)
-    with run_server(data.path, account_id=ACCOUNTS[0]) as server:
+    with run_unchecked_server(data.path, account_id=ACCOUNTS[0]) as server:
         key = create_key(server, "reader")
         wait_for_status(server, "/watch/v1/me", key=key, status=200)
         found = {name: first_pages(server, key, make) for name, make in SEARCHES_BY_NAME.items()}

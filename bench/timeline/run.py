@@ -11,7 +11,7 @@ from bench.report import Part, Table, Target, number
 from bench.timeline.large_session import SESSION, build_session
 from stagebook.data_folder.secrets import DataFolder
 from tests.e2e.browser.chromium import find_chromium, running_chromium
-from tests.e2e.server import RunningServer, run_server
+from tests.e2e.server import RunningServer, run_unchecked_server
 from tests.e2e.watch.bearer import create_key
 
 PARTICIPANTS = 1_000
@@ -57,7 +57,7 @@ def measure_timeline(folder: Path) -> Part:
     data = DataFolder(folder / "timeline")
     data.prepare()
     events = uvloop.run(build_session(data.book_path, participants=PARTICIPANTS, events=EVENTS))
-    with run_server(data.path, media_processes="1") as server:
+    with run_unchecked_server(data.path, media_processes="1") as server:
         phases = asyncio.run(_show(server, events))
     worst = max(max(phase.frames) for phase in phases.values())
     return Part(

@@ -192,9 +192,9 @@ def run_server(
 
 
 @contextmanager
-def run_server_on_random_book(data: Path) -> Iterator[RunningServer]:
-    """Run a server on a book that a test has filled with random events. The rules of the book are not checked."""
-    server = start_server(data)
+def run_unchecked_server(data: Path, **settings: str) -> Iterator[RunningServer]:
+    """Run a server on a book that was filled with random events. The rules of the book are not checked."""
+    server = start_server(data, config=None, **settings)
     try:
         yield server
     finally:

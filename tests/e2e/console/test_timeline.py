@@ -12,7 +12,7 @@ from tests.e2e.console.bearer_keys import create_key
 from tests.e2e.console.console_page import TIMEOUT_MS, ConsolePage, open_console
 from tests.e2e.console.timeline_screenshot import fail_to_publish
 from tests.e2e.participants.stage_handle import StageHandle
-from tests.e2e.server import run_server_on_random_book
+from tests.e2e.server import run_unchecked_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -67,7 +67,7 @@ async def test_the_document_holds_only_the_lanes_in_view(browser: Browser, tmp_p
     data = DataFolder(tmp_path / "data")
     data.prepare()
     await build_session(data.book_path, participants=1_000, events=20_000)
-    with run_server_on_random_book(data.path) as server:
+    with run_unchecked_server(data.path) as server:
         async with open_console(browser, server.endpoint_url) as console:
             await console.sign_in(create_key(data.path, "reader"))
             await console.open(f"#/sessions/{SESSION['session_id']}")
