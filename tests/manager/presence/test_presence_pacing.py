@@ -248,6 +248,43 @@ def test_an_isolated_change_of_a_large_stage_is_shown_at_once() -> None:
     assert run(measure()) < 2 * GATHER_SECONDS
 
 
+def test_a_newcomer_does_not_wait_for_others_that_come_together() -> None:
+    """With the cost of encoding, 40 lists of 270 KB take 0.4 seconds at the mean rate."""
+
+    async def measure() -> float:
+        stage = PacedStage()
+        for number in range(2_500):
+            stage.enter(f"participant-{number}")
+        for number in range(30):
+            stage.join(f"other-{number}")
+        await asyncio.sleep(2 * GATHER_SECONDS)
+        joined_seconds = asyncio.get_running_loop().time()
+        newcomer = stage.join("late")
+        await asyncio.sleep(100)
+        assert newcomer.first_seconds is not None
+        return newcomer.first_seconds - joined_seconds
+
+    assert run(measure()) <= 2 * GATHER_SECONDS
+
+
+def test_the_first_lists_of_newcomers_are_bounded_in_the_mean() -> None:
+    async def measure() -> tuple[int, float]:
+        stage = PacedStage()
+        for number in range(2_500):
+            stage.enter(f"participant-{number}")
+        watcher = stage.join("watcher", takes_changes=True)
+        await asyncio.sleep(10)
+        started_seconds = asyncio.get_running_loop().time()
+        for _ in range(1_000):
+            stage.publisher.show_again("events-watcher")
+            await asyncio.sleep(GATHER_SECONDS)
+        return watcher.list_bytes, asyncio.get_running_loop().time() - started_seconds
+
+    sent_bytes, seconds = run(measure())
+    charged_bytes = sent_bytes * (1 + ENCODING_WATCHERS)
+    assert 0.9 * seconds * BYTES_PER_SECOND < charged_bytes <= (seconds + 1) * BYTES_PER_SECOND
+
+
 def test_a_newcomer_does_not_wait_for_the_turn_of_everybody() -> None:
     async def measure() -> tuple[float, float]:
         stage = PacedStage()

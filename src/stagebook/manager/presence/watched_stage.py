@@ -14,6 +14,9 @@ from stagebook.stage.session.session_state import Session
 
 GATHER_MAXIMUM_SECONDS = 1.0
 CHANGES_GATHER_MAXIMUM_SECONDS = 0.1
+NEWCOMERS_BURST_SECONDS = 0.5
+"""Participants that arrive together, or open their websockets again together, must not delay the first list of another
+one: 12.5 MB of lists may be sent at once."""
 ENCODING_WATCHERS = 10
 """Taking and encoding a list costs as much CPU as sending it to about this many watchers."""
 SENDING_BYTES = 2_000
@@ -59,7 +62,9 @@ class WatchedStage:
         self._listed_number = 0
         self._lists_pace = PresencePace(gather_maximum_seconds=GATHER_MAXIMUM_SECONDS)
         self._changes_pace = PresencePace(gather_maximum_seconds=CHANGES_GATHER_MAXIMUM_SECONDS)
-        self._newcomers_pace = PresencePace(gather_maximum_seconds=GATHER_SECONDS)
+        self._newcomers_pace = PresencePace(
+            gather_maximum_seconds=GATHER_SECONDS, burst_seconds=NEWCOMERS_BURST_SECONDS
+        )
 
     def due_seconds(self, now_seconds: float) -> float | None:
         """Return when the next messages are to be made; None if no watcher needs one."""
