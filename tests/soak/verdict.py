@@ -14,6 +14,8 @@ MINIMUM_ATTACK_SECONDS = 300.0
 MINIMUM_SAMPLES = 1_000
 """In a shorter run a busy moment of the machine decides about the p99. With fewer samples, less than ten are above it.
 Latencies are then shown and not judged."""
+MINIMUM_SHOWN_SAMPLES = 50
+"""With fewer samples in a phase, its p99 is one moment, and no factor is shown."""
 OWN_LAG = "lag of"
 """The beginning of the names of latencies that are the load's own. They are not judged."""
 FLAT_BYTES = 24 << 20
@@ -34,10 +36,11 @@ def judge_latency(operation: str, latencies: dict[Phase, list[float]], job: Soak
     """Compare the p99 of an operation under attack with the quiet one."""
     text = show_latency(operation, latencies)
     quiet, attack = latencies.get(Phase.QUIET, []), latencies.get(Phase.ATTACK, [])
-    if operation.startswith(OWN_LAG) or min(len(quiet), len(attack)) < MINIMUM_SAMPLES:
+    samples = min(len(quiet), len(attack))
+    if operation.startswith(OWN_LAG) or samples < MINIMUM_SHOWN_SAMPLES:
         return Finding(text=f"{text} |", is_met=True)
     factor = percentile(attack, 99) / percentile(quiet, 99)
-    is_judged = job.end_at - job.attack_from >= MINIMUM_ATTACK_SECONDS
+    is_judged = samples >= MINIMUM_SAMPLES and job.end_at - job.attack_from >= MINIMUM_ATTACK_SECONDS
     return Finding(text=f"{text} {factor:.2f} |", is_met=factor <= LATENCY_FACTOR or not is_judged)
 
 
