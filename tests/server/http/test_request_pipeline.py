@@ -23,6 +23,9 @@ class RecordingTransport:
         self.written = b""
         self.is_closed = False
 
+    def begin_response(self) -> None:
+        """Do nothing."""
+
     def write(self, data: bytes) -> None:
         self.written += data
 

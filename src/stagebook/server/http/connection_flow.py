@@ -24,6 +24,9 @@ INPUT_SHARE_BYTES = 2_048
 UNSENT_SIZE_BYTES = 16_384
 """Bytes of a socket that the kernel holds before they are sent. Above this, the socket is not writable."""
 
+_INTERIM, _LENGTH = b"HTTP/1.1 100", b"\r\ncontent-length: "
+"""The beginning of an interim response, and the field of a head whose body follows. uvicorn writes names in lower case."""
+
 # The constant is missing in the socket module on platforms without the option.
 _NOT_SENT_LOW_WATER_MARK: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
@@ -90,15 +93,42 @@ class InputFlow(FlowControl):
 
 
 class ResponseTransport:
-    """The part of a transport that a request uses. It closes gracefully."""
+    """The part of a transport that a request uses. It closes gracefully.
+
+    uvicorn writes the head of a response and its body separately, which would be two system calls and two segments. A
+    head with a length is held back until the body follows, or the response is complete.
+    """
 
     def __init__(self, owner: FlowOwner, transport: asyncio.Transport) -> None:
         self._owner = weakref.ref(owner)
         self._transport = transport
+        self._head: bytes | None = None
+        self._is_head_next = False
+
+    def begin_response(self) -> None:
+        """Take what is written next, apart from an interim response, as the head of a response."""
+        self._is_head_next = True
 
     def write(self, data: bytes) -> None:
         """Write a part of the response."""
-        self._transport.write(data)
+        if self._head is not None:
+            head, self._head = self._head, None
+            # Not joined: a body can be large.
+            self._transport.writelines((head, data) if data else (head,))
+        elif self._is_head_next and not data.startswith(_INTERIM):
+            self._is_head_next = False
+            if _LENGTH in data:
+                self._head = data
+            else:
+                self._transport.write(data)
+        else:
+            self._transport.write(data)
+
+    def flush(self) -> None:
+        """Write a head that was held back. The response is complete, or the connection ends."""
+        if self._head is not None:
+            head, self._head = self._head, None
+            self._transport.write(head)
 
     def bound_output(self) -> None:
         """See `BOUND_OUTPUT_EXTENSION`."""
@@ -115,6 +145,7 @@ class ResponseTransport:
 
     def close(self) -> None:
         """Close the connection after what was written."""
+        self.flush()
         owner = self._owner()
         if owner is not None:
             owner.close_gracefully()

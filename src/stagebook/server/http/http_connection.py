@@ -288,6 +288,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _on_response_complete(self) -> None:
         """Serve the next request, or wait for it."""
+        self._responses.flush()
         self._server_state.total_requests += 1
         pipeline = self._pipeline
         is_body_optional = self._decoder.is_in_body and pipeline.is_newest_served and pipeline.is_continue_offered

@@ -172,6 +172,7 @@ class RequestPipeline:
     ) -> None:
         self._served = cycle
         self._served_head_bytes = head_bytes
+        self._transport.begin_response()
         task = self._loop.create_task(cycle.run_asgi(application))
         task.add_done_callback(self._server_state.tasks.discard)
         self._server_state.tasks.add(task)
