@@ -4,7 +4,7 @@ from stagebook.stage.events import Cause
 from stagebook.stage.participant.participant_state import Participant
 from stagebook.stage.resources import ParticipantProtocol, ParticipantRecord
 from stagebook.stage.session.session_facts import ReplicaPaused
-from stagebook.stage.session.session_state import Session, SessionParticipant, Usage, usage_of
+from stagebook.stage.session.session_state import NO_USAGE, Session, SessionParticipant, Usage, usage_of
 from tests.stage.session.decided_session import (
     ACCOUNT,
     STAGE,
@@ -96,16 +96,17 @@ class TestSessionParticipant:
         assert virtual_ids == {"X": "V", "V": None, "E": None, "W": None}
         assert [each for each in virtual_ids if session.participant(each).is_virtual] == ["V"]
 
-    def test_a_participant_is_idle_without_connections_replications_and_offers(self) -> None:
+    def test_a_participant_counts_nothing_without_connections_replications_and_offers(self) -> None:
         session = DecidedSession()
         session.apply(publish("A", "offer"))
         session.publish("P")
         session.apply(replicate("P", window_seconds=30))
         session.apply(ended("P", "pub-P"))
 
-        assert not session.participant("A").is_idle
-        assert not session.participant("P").is_idle
-        assert SessionParticipant(claims=claims("B"), record=ParticipantRecord(participant_id="B")).is_idle
+        assert usage_of(session.participant("A")) == Usage(arriving=1, publishers=1)
+        assert usage_of(session.participant("P")) == Usage(awaited=1)
+        nobody = SessionParticipant(claims=claims("B"), record=ParticipantRecord(participant_id="B"))
+        assert usage_of(nobody) is NO_USAGE
 
 
 def test_a_session_knows_its_replicas() -> None:

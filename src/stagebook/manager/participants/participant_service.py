@@ -107,7 +107,8 @@ class ParticipantService:
         Raises AttemptRefusedError (recorded as PUBLISH_ERROR or JOIN_ERROR), OfferMalformedError, TokenRefusedError
         and ServerBusyError.
         """
-        await self._prepare(claims)
+        if not self._unit.entries.is_prepared(claims.stage_arn):
+            await self._prepare(claims)
         claims = accompanied(self._unit.registry, claims)
         stage, known = self._enter(claims)
         connection_id = new_connection_id(self._randomness)
@@ -140,7 +141,8 @@ class ParticipantService:
         Raises AttemptRefusedError (recorded as SUBSCRIBE_ERROR or JOIN_ERROR), OfferMalformedError, TokenRefusedError
         and ServerBusyError.
         """
-        await self._prepare(claims)
+        if not self._unit.entries.is_prepared(claims.stage_arn):
+            await self._prepare(claims)
         claims = accompanied(self._unit.registry, claims)
         stage, known = self._enter(claims)
         connection_id = new_connection_id(self._randomness)
@@ -167,7 +169,8 @@ class ParticipantService:
         With `is_sole` it is of a client that has one events websocket at a time: a former one gets a farewell.
         Raises AttemptRefusedError (recorded as JOIN_ERROR), TokenRefusedError and ServerBusyError.
         """
-        await self._prepare(claims)
+        if not self._unit.entries.is_prepared(claims.stage_arn):
+            await self._prepare(claims)
         stage, known = self._enter(claims)
         connection_id = new_connection_id(self._randomness)
         request = EventsRequested(

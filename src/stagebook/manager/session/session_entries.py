@@ -40,6 +40,14 @@ class SessionEntries:
         self._streams: dict[str, dict[str, ParticipantRecord]] = {}
         """The rows of redundant streams and virtual participants that have left, by session."""
 
+    def is_prepared(self, stage_arn: str) -> bool:
+        """Return whether no entry into the session of a stage lacks anything, so that `prepare` need not be awaited.
+
+        That is the usual case in a burst of joins: the session runs, and nobody has left it.
+        """
+        session = self._registry.sessions.get(stage_arn)
+        return session is not None and not session.has_departed
+
     async def prepare(self, *entries: tuple[str, str]) -> None:
         """Fetch what the entries of participants need, each given by the ARN of its stage and its id.
 

@@ -5,7 +5,7 @@ change together. Sessions are immutable values and only `commit` replaces them, 
 has no effect and needs no rollback.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -53,6 +53,7 @@ class Transaction:
         "at",
         "changed_ids",
         "departed",
+        "has_added",
         "orders",
         "sessions",
     )
@@ -75,16 +76,19 @@ class Transaction:
         self._changes: list[Change] = []
         self._is_mixed = False
         """Whether the changes may not be in the order of their ranks. Those of one decision mostly are."""
-        self._forwards: list[orders.Forward] = []
+        self._forwards: list[orders.Forward] | None = None
         # What this transaction has changed of the usage of accounts, without its last decision. Most transactions have
         # only one decision, so it is counted when the next one needs it.
-        self._usage: dict[str, tuple[int, int]] = {}
+        self._usage: dict[str, tuple[int, int]] | None = None
         self._uncounted: tuple[str, Usage, Usage] | None = None
-        self.departed: list[tuple[str, ParticipantRecord]] = []
+        self.departed: Sequence[tuple[str, ParticipantRecord]] = ()
+        self.has_added = False
+        """Whether there are changes that no decision has made."""
 
     def add(self, *changes: Change) -> None:
         """Add changes of resources, stages and revocations. They follow those that the sessions' decisions make."""
         self._changes += changes
+        self.has_added = True
 
     def apply(self, session: Session, fact: SessionFact) -> StagebookError | None:
         """Apply a fact to a session, and the facts that follow to other sessions.
@@ -94,17 +98,23 @@ class Transaction:
         was forwarded to (only StartParticipantReplication has one) refuses all: do not commit it.
         """
         refusal = self._decide(self.sessions.get(session.stage_arn, session), fact)
+        if self._forwards is not None:
+            return self._apply_forwarded(self._forwards) or refusal
+        return refusal
+
+    def _apply_forwarded(self, forwards: list[orders.Forward]) -> StagebookError | None:
+        """Apply the facts that decisions have forwarded; return the first refusal."""
         # The list grows while it is iterated: facts reach the other sessions in the order of the decisions that
         # forwarded them. The loop ends because a fact is forwarded at most once in each direction, see
         # `rules/replicas.py`.
-        for forward in self._forwards:
+        for forward in forwards:
             target = self.sessions.get(forward.stage_arn) or self._registry.sessions.get(forward.stage_arn)
             if target is not None:  # else the session has ended, and with it the other end of the replication
-                forwarded_refusal = self._decide(target, forward.fact)
-                if forwarded_refusal is not None:
-                    return forwarded_refusal
-        self._forwards.clear()
-        return refusal
+                refusal = self._decide(target, forward.fact)
+                if refusal is not None:
+                    return refusal
+        forwards.clear()
+        return None
 
     def commit(self) -> Durable | None:
         """Submit everything as one transaction of the book and install the sessions.
@@ -129,30 +139,36 @@ class Transaction:
         decision = decide(session, fact, context)
         before, session = session.usage, decision.session
         self._uncounted = session.account_id, before, session.usage
-        stage_arn, session_id, at_ms = session.stage_arn, session.session_id, self.at.wall_ms
+        stage_arn, session_id = session.stage_arn, session.session_id
         self.sessions[stage_arn] = session
         self.changed_ids.append((stage_arn, decision.changed_ids))
         if decision.departed:
-            self.departed += [(session_id, record) for record in decision.departed]
+            self.departed = [*self.departed, *((session_id, record) for record in decision.departed)]
         changes = self._changes
-        self._is_mixed = self._is_mixed or bool(changes)
+        if changes:
+            self._is_mixed = True
         for order in decision.orders:
-            if type(order) in WRITES:
+            kind = type(order)
+            if kind in WRITES:
                 changes.append(_change_of(order, stage_arn, session_id))
-                self._is_mixed = self._is_mixed or type(order) in LATE_WRITES
+                self._is_mixed = self._is_mixed or kind in LATE_WRITES
             elif type(order) is orders.Forward:
+                if self._forwards is None:
+                    self._forwards = []
                 self._forwards.append(order)
             else:
                 self.orders.append((stage_arn, order))
-        for entry in decision.events:
-            event = AppendEvent(
-                stage_arn=stage_arn,
-                session_id=session_id,
-                participant_id=entry.participant_id,
-                event=entry.event,
-                at_ms=at_ms,
-            )
-            changes.append(event)
+        if decision.events:
+            at_ms = self.at.wall_ms
+            for entry in decision.events:
+                event = AppendEvent(
+                    stage_arn=stage_arn,
+                    session_id=session_id,
+                    participant_id=entry.participant_id,
+                    event=entry.event,
+                    at_ms=at_ms,
+                )
+                changes.append(event)
         return decision.refusal
 
     def _context(self, account_id: str) -> Context:
@@ -161,6 +177,7 @@ class Transaction:
             # The registry counts the committed sessions. Add what this transaction has changed so far.
             self._count(*self._uncounted)
             self._uncounted = None
+        if self._usage is not None:
             changed = self._usage.get(account_id, (0, 0))
             publishers, subscribers = publishers + changed[0], subscribers + changed[1]
         return Context(
@@ -172,6 +189,8 @@ class Transaction:
         )
 
     def _count(self, account_id: str, before: Usage, after: Usage) -> None:
+        if self._usage is None:
+            self._usage = {}
         publishers, subscribers = self._usage.get(account_id, (0, 0))
         self._usage[account_id] = (
             publishers + after.publishers - before.publishers,

@@ -149,10 +149,13 @@ class UnitOfWork:
         ChangeRefusedError.
         """
         resources = self.pending.prepare(changes)
-        durable = self.book.submit(changes).durable
-        self._last = durable
+        durable = self._submit(changes)
         if resources:
             self.pending.note(resources, durable)
+        return durable
+
+    def _submit(self, changes: list[Change]) -> Durable:
+        durable = self._last = self.book.submit(changes).durable
         return durable
 
     def follow_book(self) -> None:
@@ -185,20 +188,23 @@ class UnitOfWork:
         durable = self._submit_followed(transaction, changes) if changes else self._last
         if transaction.departed:
             self.entries.note_departed(transaction, durable)
-        for session in transaction.sessions.values():
+        sessions = transaction.sessions
+        for session in sessions.values():
             self.registry.install(session)
-        self.entries.note_sessions(changes)
+        if changes:
+            self.entries.note_sessions(changes)
         for stage_arn, participant_ids in transaction.changed_ids:
-            self.changed(transaction.sessions[stage_arn], participant_ids)
+            self.changed(sessions[stage_arn], participant_ids)
         # The caller holds the transaction while it waits, and must not hold an old session (`persistent_map.py`).
-        transaction.sessions.clear()
+        sessions.clear()
         transaction.changed_ids.clear()
         visible: list[orders.Order] = []
+        followers = self._followers
         for stage_arn, order in transaction.orders:
-            follow = self._followers.get(type(order))
-            if follow is not None:
-                follow(stage_arn, order)
-            elif type(order) in VISIBLE_ORDERS:
+            kind = type(order)
+            if kind in followers:
+                followers[kind](stage_arn, order)
+            elif kind in VISIBLE_ORDERS:
                 visible.append(order)
         # Without a change nothing has to become durable first.
         if visible and changes and durable is not None:
@@ -209,10 +215,12 @@ class UnitOfWork:
 
     def _submit_followed(self, transaction: Transaction, changes: list[Change]) -> Durable:
         """Submit the changes of a transaction together with those that it makes of recordings."""
+        # The decisions of sessions change no resources.
+        submit = self.submit if transaction.has_added else self._submit
         draft = None if self.recordings is None else self.recordings.follow(transaction, changes)
         if self.recordings is None or draft is None:
-            return self.submit(changes)
-        durable = self.submit([*changes, *draft.changes])
+            return submit(changes)
+        durable = submit([*changes, *draft.changes])
         self.recordings.install(draft, durable)
         return durable
 

@@ -25,7 +25,7 @@ UNSENT_SIZE_BYTES = 16_384
 """Bytes of a socket that the kernel holds before they are sent. Above this, the socket is not writable."""
 
 _INTERIM, _LENGTH = b"HTTP/1.1 100", b"\r\ncontent-length: "
-"""The beginning of an interim response, and the field of a head whose body follows. uvicorn writes names in lower case."""
+"""The beginning of an interim response, and the field of a head whose body follows, as uvicorn writes it."""
 
 # The constant is missing in the socket module on platforms without the option.
 _NOT_SENT_LOW_WATER_MARK: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)

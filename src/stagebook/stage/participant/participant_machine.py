@@ -81,12 +81,13 @@ def step(participant: Participant, fact: ParticipantFact) -> Step:
     if isinstance(fact, Refused):
         return Step(participant=participant, events=(_refusal(fact, participant),))
     connections, replications = dict(participant.connections), dict(participant.replications)
+    # The most frequent ones first.
     if isinstance(fact, Accepted):
         events = _accept(connections, fact, participant)
-    elif isinstance(fact, Replicated):
-        events = [_replicate(replications, fact, participant)]
     elif isinstance(fact, MediaConnected):
         events = _connect(connections, fact, participant)
+    elif isinstance(fact, Replicated):
+        events = [_replicate(replications, fact, participant)]
     elif isinstance(fact, Paused):
         events = _move(connections, fact.connection_id, Move.PAUSED, fact, participant)
     elif isinstance(fact, Exchanged):

@@ -18,7 +18,7 @@ from stagebook.stage.resources import (
 )
 
 _JOINED, _CONNECTED = EventName.JOINED, ParticipantState.CONNECTED
-_WITHOUT_CHANGE = frozenset(
+WITHOUT_CHANGE = frozenset(
     (
         EventName.JOIN_ERROR,
         EventName.PUBLISH_ERROR,
@@ -48,7 +48,7 @@ def record_after(
     """
     for event in events:
         name = event.name
-        if name in _WITHOUT_CHANGE:
+        if name in WITHOUT_CHANGE:
             continue
         if name is _JOINED:
             first = at_ms if record.first_join_ms is None else record.first_join_ms

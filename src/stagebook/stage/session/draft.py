@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from stagebook.stage.events import Event
 from stagebook.stage.participant.participant_facts import ParticipantFact
 from stagebook.stage.participant.participant_machine import step
-from stagebook.stage.participant.record_projection import record_after
+from stagebook.stage.participant.record_projection import WITHOUT_CHANGE, record_after
 from stagebook.stage.resources import ParticipantRecord
 from stagebook.stage.session.decision import Context, Decision, Refusal
 from stagebook.stage.session.orders import (
@@ -58,7 +58,7 @@ class Draft:
         self.events: list[ParticipantEvent] = []
         self.orders: list[Order] = []
         self._changed: dict[str, SessionParticipant] = {}
-        self._with_events: set[str] = set()
+        self._with_events: dict[str, None] = {}
         self._end: tuple[SessionTurn, int] | None = None
 
     def find(self, participant_id: str) -> SessionParticipant | None:
@@ -68,10 +68,8 @@ class Draft:
 
     def get(self, participant_id: str) -> SessionParticipant:
         """Return a participant that exists in its newest state."""
-        found = self.find(participant_id)
-        if found is None:
-            raise KeyError(participant_id)
-        return found
+        found = self._changed.get(participant_id)
+        return self.base.participants[participant_id] if found is None else found
 
     def participant_ids(self) -> list[str]:
         """Return the ids of all participants in order of arrival. The persistent mapping has no order of its own."""
@@ -93,24 +91,30 @@ class Draft:
         """
         participant = self.get(participant_id)
         machine = participant.machine
-        events: list[Event] = []
+        events: tuple[Event, ...] = ()
         for fact in facts:
             made = step(machine, fact)
             machine = made.participant
-            events += made.events
-        record = participant.record
+            events = events + made.events if events else made.events
+        is_row_changed = False
+        for event in events:
+            self.events.append(ParticipantEvent(participant_id=participant_id, event=event))
+            if event.name not in WITHOUT_CHANGE:
+                is_row_changed = True
         if events:
+            self._with_events[participant_id] = None
+        if is_row_changed:
             record = record_after(
-                record,
+                participant.record,
                 events,
                 at_ms=self.context.at.wall_ms,
                 protocol=participant.protocol,
                 is_replicated=bool(machine.replications),
             )
-            self._with_events.add(participant_id)
-            self.events += [ParticipantEvent(participant_id=participant_id, event=event) for event in events]
-        participant = replace(participant, machine=machine, record=record)
-        self.put(participant)
+            participant = replace(participant, machine=machine, record=record)
+        else:
+            participant = replace(participant, machine=machine)
+        self._changed[participant_id] = participant
         return participant
 
     def lease_source(self, publisher_id: str, *, user_id: str, participant_id: str, fresh_id: str) -> str:
@@ -154,7 +158,7 @@ class Draft:
             sources=self.sources,
             usage=usage,
             arrivals=self.arrivals,
-            has_departed=self.base.has_departed or bool(departed),
+            has_departed=True if departed else self.base.has_departed,
         )
         first: Sequence[Order] = ()
         last: Sequence[Order] = ()
@@ -179,11 +183,8 @@ class Draft:
         departed: list[ParticipantRecord] = []
         participants, usage = self.base.participants, self.base.usage
         # All are read before the first change: reading the base after n changes would cost n steps.
-        read = participants.get
-        former_ones = [
-            (participant_id, changed, read(participant_id)) for participant_id, changed in self._changed.items()
-        ]
-        for participant_id, changed, former in former_ones:
+        former_ones = list(map(participants.get, self._changed))
+        for (participant_id, changed), former in zip(self._changed.items(), former_ones, strict=True):
             participant, counted = changed, usage_of(changed)
             # A change without an event (an offer in progress, a measurement) does not write a row: nothing of it is
             # visible in the API, and a participant that was never recorded has no row.
@@ -199,7 +200,8 @@ class Draft:
                 participant = replace(changed, usage=counted, is_written=changed.is_written or is_row_needed)
             # The session holds only participants that are present, arriving or awaited. Its memory is bounded by the
             # quota of participants instead of growing with everyone who has ever been on the stage.
-            if not changed.is_idle:
+            # Each of them counts something.
+            if counted is not NO_USAGE:
                 participants = participants.insert(participant_id, participant)
                 continue
             if participant.is_written:

@@ -52,7 +52,10 @@ class PersistentMap(Generic[Key, Value]):
         if not entries:
             # Empty versions are shared: each session starts with the same one. They must not become part of a chain.
             return PersistentMap(((key, value),))
-        newer = self._succeed(key, entries.get(key, _ABSENT))
+        # `_succeed`, written out: most decisions insert, and the call costs as much as what it does.
+        newer: PersistentMap[Key, Value] = PersistentMap.__new__(PersistentMap)
+        newer._entries, newer._difference = entries, None
+        self._difference = (key, entries.get(key, _ABSENT), newer)
         entries[key] = value
         return newer
 

@@ -70,6 +70,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 NO_USAGE = Usage()
 _SUBSCRIBED = tuple(Usage(present=1, subscribers=count) for count in range(17))
 """What participants that only watch count, by the number of their subscriptions. Most participants are of this kind."""
+_ARRIVING = tuple(Usage(arriving=1, subscribers=count) for count in range(3))
+"""What participants count whose offers to watch are answered before they have a connection."""
 
 
 NO_ATTEMPTS: Mapping[str, Attempt] = {}
@@ -100,11 +102,6 @@ class SessionParticipant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What it counts in the quotas, as of the last decision."""
     is_written: bool = False
     """Whether the book has its row as `record` is."""
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether it has no connection, replication or attempt, so that the session can drop it."""
-        return not (self.machine.connections or self.machine.replications or self.attempts)
 
     @property
     def protocol(self) -> ParticipantProtocol:
@@ -183,11 +180,13 @@ def shown_mute(participant: SessionParticipant) -> MuteState:
 def usage_of(participant: SessionParticipant) -> Usage:
     """Return what one participant counts in the quotas. A publisher that replaces its own publication counts once.
 
-    A virtual participant does not count as a publisher: its redundant streams do, each by itself.
+    A virtual participant does not count as a publisher: its redundant streams do, each by itself. A participant counts
+    nothing, NO_USAGE itself, if it has no connection, replication or attempt.
     """
     machine, attempts = participant.machine, participant.attempts
+    connections = machine.connections
     subscribers, publishes = 0, False
-    for connection in machine.connections.values():
+    for connection in connections.values():
         kind = connection.kind
         if kind is _SUBSCRIBE:
             subscribers += 1
@@ -198,10 +197,14 @@ def usage_of(participant: SessionParticipant) -> Usage:
             subscribers += 1
         else:
             publishes = True
-    is_present = bool(machine.connections)
-    if is_present and not publishes and subscribers < len(_SUBSCRIBED):
-        # `awaited` and `arriving` are 0 for one that is present.
-        return _SUBSCRIBED[subscribers]
+    is_present = bool(connections)
+    if not publishes:
+        if is_present:
+            # `awaited` and `arriving` are 0 for one that is present.
+            if subscribers < len(_SUBSCRIBED):
+                return _SUBSCRIBED[subscribers]
+        elif not machine.replications and subscribers < len(_ARRIVING):
+            return _ARRIVING[subscribers] if attempts else NO_USAGE
     return Usage(
         present=1 if is_present else 0,
         arriving=1 if attempts and not is_present else 0,

@@ -63,15 +63,16 @@ def publish_requested(draft: Draft, fact: PublishRequested) -> Refusal:
     The attempt counts in the quotas and uses the publisher's source from now on. A participant that publishes already
     uses its present source, so the publication can move to the new connection without its viewers noticing.
     """
-    refusal = _check(draft, fact, _PUBLISH, "PUBLISH_ERROR", publishers_quota)
+    participant_id = fact.claims.participant_id
+    participant = draft.find(participant_id)
+    refusal = _check(draft, fact, participant, _PUBLISH, "PUBLISH_ERROR", publishers_quota)
     if refusal is not None:
         return refusal
-    participant_id = fact.claims.participant_id
     source_id = draft.lease_source(
         participant_id, user_id=fact.connection_id, participant_id=participant_id, fresh_id=fact.source_id
     )
     attempt = Attempt(kind=_PUBLISH, source_id=source_id, claims=fact.claims)
-    _reserve(draft, fact, attempt)
+    _reserve(draft, fact, participant, attempt)
     return None
 
 
@@ -82,14 +83,15 @@ def subscribe_requested(draft: Draft, fact: SubscribeRequested) -> Refusal:
     publisher has stopped and published again in the meantime.
     """
     quota = partial(subscribers_quota, publisher_id=fact.publisher_id)
-    refusal = _check(draft, fact, _SUBSCRIBE, "SUBSCRIBE_ERROR", quota)
+    participant = draft.find(fact.claims.participant_id)
+    refusal = _check(draft, fact, participant, _SUBSCRIBE, "SUBSCRIBE_ERROR", quota)
     if refusal is not None:
         return refusal
     source_id = watchable_source(draft, fact.publisher_id)
     if source_id is None:
         return publisher_not_found(draft, fact.claims, fact.client, fact.known, fact.publisher_id)
     attempt = Attempt(kind=_SUBSCRIBE, source_id=source_id, claims=fact.claims, publisher_id=fact.publisher_id)
-    _reserve(draft, fact, attempt)
+    _reserve(draft, fact, participant, attempt)
     return None
 
 
@@ -98,7 +100,7 @@ def events_requested(draft: Draft, fact: EventsRequested) -> Refusal:
     former = draft.find(fact.claims.participant_id)
     replaces = fact.is_sole and former is not None and former.sole_events_id is not None
     quota = partial(connections_quota, replaced=1 if replaces else 0)
-    refusal = _check(draft, fact, ConnectionKind.EVENTS, "JOIN_ERROR", quota)
+    refusal = _check(draft, fact, former, ConnectionKind.EVENTS, "JOIN_ERROR", quota)
     if refusal is not None:
         return refusal
     enter(draft, fact.claims, fact.client, fact.known)
@@ -135,7 +137,7 @@ def encoder_requested(draft: Draft, fact: EncoderRequested) -> Refusal:
     is_stream = fact.publisher_id != fact.claims.participant_id
     kind = ConnectionKind.REDUNDANT if is_stream else ConnectionKind.PUBLISH
     # An encoder has one request for joining and publishing, so each of its refusals is a PUBLISH_ERROR.
-    refusal = _check(draft, fact, kind, "PUBLISH_ERROR", publishers_quota)
+    refusal = _check(draft, fact, participant, kind, "PUBLISH_ERROR", publishers_quota)
     if refusal is not None:
         return refusal
     source_id = draft.lease_source(
@@ -157,26 +159,33 @@ def refuse(draft: Draft, fact: AttemptRefused) -> Refusal:
     return record_refusal(draft, fact.claims, fact.client, fact.known, fact.failure, code=fact.code, detail=fact.detail)
 
 
-def _check(draft: Draft, fact: Request, kind: ConnectionKind, failure: AttemptFailure, quota: Quota) -> Refusal:
-    """Check the effective token and the quotas of a request; record a refusal.
+def _check(
+    draft: Draft,
+    fact: Request,
+    participant: SessionParticipant | None,
+    kind: ConnectionKind,
+    failure: AttemptFailure,
+    quota: Quota,
+) -> Refusal:
+    """Check the effective token and the quotas of a request of `participant`; record a refusal.
 
     The order of the checks: the token, the offers in progress, the capability, the number of participants, and the
     quota of the kind of request. An offer above the number in progress is refused without an event, because the same
     offer is accepted a moment later. `failure` is the event of a refusal. JOIN_ERROR replaces it when the stage is
     full, since the participant cannot join at all.
     """
-    claims = fact.claims
-    participant = draft.find(claims.participant_id)
-    if participant is not None and participant.machine.replica_id is not None:
-        return replicated_refusal()
-    try:
-        effective = effective_claims(participant, claims)
-    except TokenRefusedError as error:
-        return error
-    if isinstance(fact, _OFFERS):
-        busy = offers_in_progress(participant)
-        if busy is not None:
-            return busy
+    effective = claims = fact.claims
+    if participant is not None:
+        if participant.machine.replica_id is not None:
+            return replicated_refusal()
+        try:
+            effective = effective_claims(participant, claims)
+        except TokenRefusedError as error:
+            return error
+        if isinstance(fact, _OFFERS):
+            busy = offers_in_progress(participant)
+            if busy is not None:
+                return busy
     publisher_id = fact.publisher_id if isinstance(fact, SubscribeRequested) else None
     needed = NEEDED_CAPABILITIES.get(kind)
     code, detail = _QUOTA_EXCEEDED, participants_quota(draft, participant)
@@ -194,13 +203,17 @@ def _check(draft: Draft, fact: Request, kind: ConnectionKind, failure: AttemptFa
     )
 
 
-def _reserve(draft: Draft, fact: PublishRequested | SubscribeRequested, attempt: Attempt) -> None:
+def _reserve(
+    draft: Draft,
+    fact: PublishRequested | SubscribeRequested,
+    participant: SessionParticipant | None,
+    attempt: Attempt,
+) -> None:
     """Add an attempt to its participant, and ask the engine. No event: the participant joins with the answer."""
-    participant_id = fact.claims.participant_id
-    participant = draft.find(participant_id)
     if participant is None:
         participant = newcomer(draft, fact.claims, fact.client, fact.known)
+    participant = with_client(participant, fact.client)
     attempts = {**participant.attempts, fact.connection_id: attempt}
-    draft.put(replace(with_client(participant, fact.client), attempts=attempts))
+    draft.put(replace(participant, attempts=attempts))
     open_route(draft, fact.claims, fact.connection_id, attempt.kind)
     draft.order(AskEngine(connection_id=fact.connection_id, source_id=attempt.source_id))
