@@ -24,9 +24,10 @@ def test_both_wildcards_can_be_bound_side_by_side() -> None:
 
 
 def test_a_port_in_use_is_an_error_and_releases_the_others() -> None:
+    # Not 127.0.0.1: other processes connect from there, and may have the port.
     with socket.create_server(("127.0.0.2", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(OSError, match="in use"):
-            bind_tcp_listeners(["127.0.0.1", "127.0.0.2"], port)
-    (listener,) = bind_tcp_listeners(["127.0.0.1"], port)
+            bind_tcp_listeners(["127.0.0.3", "127.0.0.2"], port)
+    (listener,) = bind_tcp_listeners(["127.0.0.3"], port)
     listener.close()

@@ -22,7 +22,7 @@ class EchoServer:
     def __init__(self, bind_address: str = WILDCARD) -> None:
         self.bound: list[UdpSocket] = []
         self.wildcard = WildcardSocket(bind_address, 0)
-        self.wildcard.start_receiving(asyncio.get_running_loop(), self._make_receiver, lambda: 0.0)
+        self.wildcard.start_receiving(asyncio.get_running_loop(), self._make_receiver, lambda: 0.0, connections=int)
 
     def _make_receiver(self, bound: UdpSocket) -> DatagramReceiver:
         self.bound.append(bound)
@@ -35,7 +35,7 @@ class EchoServer:
         return receive
 
     def close(self) -> None:
-        self.wildcard.stop_receiving(asyncio.get_running_loop())
+        self.wildcard.stop_receiving()
         self.wildcard.close()
 
     async def echo(self, host: str, datagram: bytes) -> bytes:

@@ -11,12 +11,15 @@ import struct
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import structlog
 
 from stagebook.log_rate_limit import LogRateLimit
+from stagebook.media.rtc.ice.arrival_times import TIMESTAMP_SIZE_BYTES, enable_arrival_times, waited_seconds
+from stagebook.media.rtc.ice.read_rounds import ReadRounds
 from stagebook.media.rtc.srtp.srtp_session import MAX_PACKET_SIZE_BYTES
 
 DATAGRAMS_PER_WAKE_UP = 64
@@ -29,6 +32,11 @@ Address: TypeAlias = tuple[Any, ...]
 DatagramReceiver: TypeAlias = Callable[[bytes, Address, float], None]
 """Called with a datagram, the sender's address and the time in monotonic seconds."""
 
+
+def _no_connections() -> int:
+    return 0
+
+
 _SOL_UDP = 17
 _UDP_SEGMENT = 103
 """Linux's socket option and control message of UDP segmentation offload (GSO; udp(7)). The socket module has no names
@@ -39,14 +47,6 @@ _GSO_REFUSALS = frozenset({errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.EOPNOT
 _MAX_REFUSED_ADDRESSES = 1024
 _SEGMENT_CONTROLS = [[(_SOL_UDP, _UDP_SEGMENT, struct.pack("=H", size))] for size in range(MAX_PACKET_SIZE_BYTES + 1)]
 """The control messages of `sendmsg` for every size of segments."""
-
-_SO_TIMESTAMPNS = 35
-"""Linux's socket option, and type of control message, for the time at which a datagram arrived (socket(7))."""
-_TIMESPEC = struct.Struct("@ll")
-_TIMESTAMP_SIZE_BYTES = 64
-"""Room for the control message with a timespec."""
-_MAX_WAIT_SECONDS = 1.0
-"""A datagram that seems to have waited longer arrived before the system's clock was set."""
 
 _log = structlog.get_logger(__name__)
 
@@ -87,6 +87,9 @@ class UdpSocket:
         self.sendto: Callable[[memoryview | bytes, Address], int] = self._socket.sendto
         self._has_gso = _has_gso(self._socket)
         self._has_arrival_times = False
+        self._rounds: ReadRounds | None = None
+        self._read_at = 0.0
+        """When the socket was read last."""
         self._arrival = b""
         """When the datagram that is being delivered arrived, as the kernel says it, and the time of its batch."""
         self._wall_time = 0.0
@@ -97,7 +100,7 @@ class UdpSocket:
     @property
     def waited_seconds(self) -> float:
         """How long the datagram that is being delivered has waited in the receive buffer, where the kernel says so."""
-        return _waited_seconds(self._arrival, self._wall_time)
+        return waited_seconds(self._arrival, self._wall_time)
 
     @property
     def system_socket(self) -> socket.socket:
@@ -141,39 +144,67 @@ class UdpSocket:
         self._refused[address] = size
 
     def start_receiving(
-        self, loop: asyncio.AbstractEventLoop, receive: DatagramReceiver, clock: Callable[[], float]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        receive: DatagramReceiver,
+        clock: Callable[[], float],
+        *,
+        connections: Callable[[], int] = _no_connections,
     ) -> None:
-        """Call `receive(datagram, address, now)` for each datagram. `clock` is read once for a batch, and
-        `waited_seconds` has how much earlier a datagram arrived."""
-        self._has_arrival_times = _enable_arrival_times(self._socket)
-        loop.add_reader(self._socket.fileno(), self._drain, receive, clock)
+        """Call `receive(datagram, address, now)` for each datagram.
 
-    def stop_receiving(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Undo `start_receiving`."""
-        loop.remove_reader(self._socket.fileno())
+        `clock` is read once for a batch, and `waited_seconds` has how much earlier a datagram arrived. After a pause
+        of `ReadRounds`, `now` is the time of the datagram's arrival instead. `connections` returns the number of
+        connections of the engine, which the pauses depend on.
+        """
+        self._has_arrival_times = enable_arrival_times(self._socket)
+        self._rounds = ReadRounds(
+            loop,
+            self._socket.fileno(),
+            read=partial(self._drain, receive, clock),
+            max_datagrams=DATAGRAMS_PER_WAKE_UP,
+            connections=connections,
+        )
+        self._rounds.start()
+
+    def stop_receiving(self) -> None:
+        """Undo `start_receiving`. No effect before it."""
+        if self._rounds is not None:
+            self._rounds.stop()
+            self._rounds = None
 
     def close(self) -> None:
         """Release the port."""
         self._socket.close()
 
-    def _drain(self, receive: DatagramReceiver, clock: Callable[[], float]) -> None:
+    def _drain(self, receive: DatagramReceiver, clock: Callable[[], float], *, after_pause: bool) -> int:
         recvmsg = self._socket.recvmsg
-        ancillary_size = _TIMESTAMP_SIZE_BYTES if self._has_arrival_times else 0
+        ancillary_size = TIMESTAMP_SIZE_BYTES if self._has_arrival_times else 0
         # One time for the batch. The time since a datagram arrived is that of the kernel: while the loop is busy, some
         # wait for many milliseconds, which would look like a queue on the path.
         now, self._wall_time = clock(), time.time()
-        for _ in range(DATAGRAMS_PER_WAKE_UP):
+        count, read_before, self._read_at = 0, self._read_at, now
+        while count < DATAGRAMS_PER_WAKE_UP:
             try:
                 datagram, ancillary, _, address = recvmsg(MAX_PACKET_SIZE_BYTES, ancillary_size)
             except BlockingIOError:
                 break
             except OSError:
                 # The system reports an ICMP error of an earlier send here; no datagram was read.
+                count += 1
                 continue
-            if ancillary:
+            count += 1
+            if not ancillary:
+                self.deliver(receive, datagram, address, now)
+            elif after_pause:
+                # Not before the last read, whatever the system's clock says: time must not run backwards.
+                arrived_at = now - waited_seconds(ancillary[0][2], self._wall_time)
+                self.deliver(receive, datagram, address, min(now, max(read_before, arrived_at)))
+            else:
                 self._arrival = ancillary[0][2]
-            self.deliver(receive, datagram, address, now)
+                self.deliver(receive, datagram, address, now)
         self._arrival = b""
+        return count
 
     def deliver(self, receive: DatagramReceiver, datagram: bytes, address: Address, now: float) -> None:
         """Call the receiver of a datagram. An exception is logged: one peer must not stop the media of others."""
@@ -183,26 +214,6 @@ class UdpSocket:
             suppressed = self._log_limit.admit("datagram")
             if suppressed is not None:
                 _log.exception("datagram_failed", size_bytes=len(datagram), **suppressed)
-
-
-def _enable_arrival_times(udp_socket: socket.socket) -> bool:
-    """Let the kernel say when each datagram arrived. False if it cannot."""
-    if sys.platform != "linux":
-        return False
-    try:
-        udp_socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-    except OSError:
-        return False
-    return True
-
-
-def _waited_seconds(timespec: bytes, wall_time: float) -> float:
-    """How long before `wall_time` a datagram arrived; negative if it arrived after. 0.0 if the clocks do not agree."""
-    if len(timespec) != _TIMESPEC.size:
-        return 0.0
-    seconds, nanoseconds = _TIMESPEC.unpack(timespec)
-    waited: float = wall_time - seconds - nanoseconds * 1e-9
-    return waited if abs(waited) < _MAX_WAIT_SECONDS else 0.0
 
 
 def _has_gso(udp_socket: socket.socket) -> bool:

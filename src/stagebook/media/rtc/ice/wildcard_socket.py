@@ -49,16 +49,19 @@ class WildcardSocket:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._make_receiver: Callable[[UdpSocket], DatagramReceiver] | None = None
         self._clock: Callable[[], float] = float
+        self._connections: Callable[[], int] = int
 
     def start_receiving(
         self,
         loop: asyncio.AbstractEventLoop,
         make_receiver: Callable[[UdpSocket], DatagramReceiver],
         clock: Callable[[], float],
+        *,
+        connections: Callable[[], int],
     ) -> None:
         """Bind a socket for each local address to which a datagram comes, and call the receiver that `make_receiver`
         makes for that socket with the datagrams, as `UdpSocket.start_receiving`."""
-        self._loop, self._make_receiver, self._clock = loop, make_receiver, clock
+        self._loop, self._make_receiver, self._clock, self._connections = loop, make_receiver, clock, connections
         if sys.platform == "linux":
             if self._is_ipv6:
                 self._udp.system_socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
@@ -66,12 +69,14 @@ class WildcardSocket:
                 self._udp.system_socket.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
             loop.add_reader(self._udp.system_socket.fileno(), self._drain)
         else:
-            self._udp.start_receiving(loop, make_receiver(self._udp), clock)
+            self._udp.start_receiving(loop, make_receiver(self._udp), clock, connections=connections)
 
-    def stop_receiving(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Undo `start_receiving`."""
+    def stop_receiving(self) -> None:
+        """Undo `start_receiving`. No effect before it."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._udp.system_socket.fileno())
         for bound in (self._udp, *self._bound):
-            bound.stop_receiving(loop)
+            bound.stop_receiving()
 
     def close(self) -> None:
         """Release the port on all addresses."""
@@ -114,7 +119,7 @@ class WildcardSocket:
             wildcard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         self._bound.append(bound)
         receiver = self._make_receiver(bound)
-        bound.start_receiving(self._loop, receiver, self._clock)
+        bound.start_receiving(self._loop, receiver, self._clock, connections=self._connections)
         return receiver
 
 

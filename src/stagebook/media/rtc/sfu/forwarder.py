@@ -156,7 +156,7 @@ class Forwarder:
         await self._relay_senders.stop()
         await self._relayed.stop()
         self._sources.clear()
-        self._transport.stop(asyncio.get_running_loop())
+        self._transport.stop()
 
     @property
     def udp_port(self) -> int:

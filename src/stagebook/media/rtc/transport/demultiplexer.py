@@ -53,6 +53,10 @@ class UfragTable:
         self._peers: dict[str, PeerConnection] = {}
         self._routes: dict[PeerConnection, list[tuple[Routes, Address]]] = {}
 
+    def __len__(self) -> int:
+        """The number of connections."""
+        return len(self._routes)
+
     def add(self, ufrag: str, peer: PeerConnection) -> None:
         """Deliver checks that name `ufrag` to `peer`. A connection may have several fragments."""
         self._peers[ufrag] = peer

@@ -89,21 +89,22 @@ class SharedTransport:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Bind the sockets and start to receive. Raises OSError if an address cannot be bound."""
         self._sockets = bind_all(self._bind_addresses, self._requested_port)
+        connections = self.ufrags.__len__
         for socket in self._sockets:
             if isinstance(socket, WildcardSocket):
-                socket.start_receiving(loop, self._make_receiver, self._clock)
+                socket.start_receiving(loop, self._make_receiver, self._clock, connections=connections)
             else:
-                socket.start_receiving(loop, self._make_receiver(socket), self._clock)
+                socket.start_receiving(loop, self._make_receiver(socket), self._clock, connections=connections)
         if self._tcp is not None:
             self._tcp.start(loop)
         self._candidate_ips = candidate_ips(
             bind_addresses=self._bind_addresses, announced_addresses=self._announced_addresses
         )
 
-    def stop(self, loop: asyncio.AbstractEventLoop) -> None:
+    def stop(self) -> None:
         """Stop receiving and close the sockets. The caller has closed the connections before."""
         for socket in self._sockets:
-            socket.stop_receiving(loop)
+            socket.stop_receiving()
             socket.close()
         self._sockets = []
         if self._tcp is not None:
