@@ -17,6 +17,7 @@ from bench.drawing.run import measure_drawing
 from bench.export.run import measure_export
 from bench.forwarder.run import measure_forwarder
 from bench.ingest.run import measure_ingest
+from bench.join.run import measure_join
 from bench.page.run import measure_page
 from bench.postgres.appends import appends_table
 from bench.postgres.pages import pages_table
@@ -33,6 +34,7 @@ PARTS: dict[str, Callable[[Path], Part]] = {
     "page": measure_page,
     "appends": measure_appends,
     "forwarder": measure_forwarder,
+    "join": measure_join,
     "ingest": measure_ingest,
     "recorder": measure_recorder,
     "composition": measure_composition,

@@ -1,0 +1,1 @@
+"""The time from a subscription to the first frame in a browser."""
