@@ -160,6 +160,19 @@ def test_every_dependency_is_documented_with_its_reason_and_license() -> None:
         assert all(cells), name
 
 
+def test_the_readme_names_every_page() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
+    assert [name for name in sorted(pages) if f"| [docs/{name}](docs/{name}) |" not in text] == []
+
+
+def test_the_page_of_the_package_has_every_extra() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"].keys() - {"dev", "docs", "fuzz"}
+    lines = (ROOT / "PACKAGE.md").read_text(encoding="utf-8").splitlines()
+    assert {line.split("`")[1] for line in lines if line.startswith("| `")} == extras
+
+
 def test_the_web_page_of_the_readme_is_the_example() -> None:
     example = (ROOT / "examples" / "web" / "index.html").read_text(encoding="utf-8")
     assert f"```html\n{example}```" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagebook.stage.arns import Arn, parse_arn
+from stagebook.stage.arns import Arn, account_in, parse_arn
 from stagebook.stage.errors import MalformedArnError
 from stagebook.stage.ids import (
     new_arn,
@@ -48,6 +48,14 @@ def test_a_stream_key_names_its_configuration_and_ends_with_thirty_random_charac
 
     assert all(re.fullmatch(r"rt_123456789012_us-west-2_AbCdEfGh1234_[a-zA-Z0-9]{30}", key) for key in keys)
     assert all(len(set(letters)) > 1 for letters in zip(*(key[-30:] for key in keys), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "account_id"),
+    [("arn:aws:ivs:us-west-2:123456789012:stage/x", "123456789012"), ("arn:aws:ivs:us-west-2:1", None), ("", None)],
+)
+def test_the_account_in_an_arn_is_found_without_parsing_it(text: str, account_id: str | None) -> None:
+    assert account_in(text) == account_id
 
 
 def test_an_arn_is_parsed_and_formatted() -> None:

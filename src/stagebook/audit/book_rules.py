@@ -168,7 +168,7 @@ COMPOSITION_ROW = BookRule(
 # The files.
 DATABASE = BookRule(
     name="database",
-    text="The file is a sound SQLite database.",
+    text="The file is a sound SQLite database; a database can be read to its end.",
     source="sqlite.org/pragma.html, quick_check",
 )
 REFERENCES = BookRule(

@@ -8,6 +8,9 @@ from stagebook.stage.errors import MalformedArnError
 
 _ARN = re.compile(r"arn:aws:ivs:([a-z0-9-]+):([0-9]+):([a-z-]+)/([a-zA-Z0-9-]+)")
 MAXIMUM_LENGTH = 128
+_ARN_PARTS = 6
+"""arn:aws:ivs:region:account:type/id."""
+_ACCOUNT_PART = 4
 
 STAGE = "stage"
 PUBLIC_KEY = "public-key"
@@ -28,6 +31,15 @@ class Arn(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return f"arn:aws:ivs:{self.region}:{self.account_id}:{self.resource_type}/{self.resource_id}"
+
+
+def account_in(text: str) -> str | None:
+    """Return what has the place of the account in a text of the form of an ARN; None in any other text.
+
+    It costs less than `parse_arn`, and checks nothing else.
+    """
+    parts = text.split(":", _ARN_PARTS - 1)
+    return parts[_ACCOUNT_PART] if len(parts) == _ARN_PARTS else None
 
 
 def parse_arn(text: str) -> Arn:

@@ -108,7 +108,7 @@ class Writer:
 
     def _write(self, rows: TransactionRows) -> None:
         self._group += 1
-        parameters = (self.run_id, self._group, self._sequence, *group_parameters([rows]))
+        parameters = (self.run_id, self._group, self._sequence, *group_parameters(rows))
         self._repeat_until_answered(lambda: self._connection.execute(WRITE, parameters))
 
     def _repeat_until_answered(self, call: Callable[[], object]) -> None:

@@ -32,7 +32,7 @@ class GroupWriter:
 
     def write(self, *transactions: Sequence[Change]) -> bool:
         """Write transactions as one group; return whether they were written by this call."""
-        rows = [self.translator.translate(changes)[1] for changes in transactions]
+        rows = [row for changes in transactions for row in self.translator.translate(changes)[1]]
         self.groups += 1
         return self.send(self.groups, group_parameters(rows))
 

@@ -172,7 +172,7 @@ def test_resources_get_positions_in_the_order_of_their_creation(writer: GroupWri
 def test_a_group_that_is_sent_again_is_written_once(writer: GroupWriter) -> None:
     writer.write([sample.put_stage()], [sample.open_session()], [sample.put("p")])
     _, rows = writer.translator.translate([sample.append("p")])
-    parameters = group_parameters([rows])
+    parameters = group_parameters(rows)
     assert writer.send(2, parameters)
     assert not writer.send(2, parameters)
     assert writer.connection.execute("SELECT count(*), max(open_count) FROM event, open_event") == [(1, 1)]
@@ -228,6 +228,6 @@ def test_nul_characters_are_replaced(writer: GroupWriter) -> None:
 
 def test_a_group_is_one_statement_however_many_rows_it_has() -> None:
     rows = [(PARTICIPANTS, "[1]"), (PARTICIPANTS, "[2]")]
-    parameters = group_parameters([rows, rows[:1]])
+    parameters = group_parameters([*rows, *rows[:1]])
     assert parameters[PARTICIPANTS] == "[[1],[2],[1]]"
     assert parameters.count(None) == len(parameters) - 1

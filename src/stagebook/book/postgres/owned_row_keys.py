@@ -1,7 +1,6 @@
 """Which account a change is of, and row keys that are only looked up for accounts that this node owns."""
 
 from collections.abc import Collection
-from typing import Final
 
 from stagebook.book.changes import (
     Change,
@@ -16,9 +15,7 @@ from stagebook.book.tables.key_sequence import KeySequence
 from stagebook.book.tables.row_keys import StageKeys
 from stagebook.book.tables.stored_row_keys import StoredRowKeys
 from stagebook.book.tables.table_connection import TableConnection
-
-_ACCOUNT_PART: Final = 4
-"""The part of an ARN that is the account: arn:aws:ivs:region:account:type/id."""
+from stagebook.stage.arns import account_in
 
 
 class OwnedRowKeys(StoredRowKeys):
@@ -39,14 +36,8 @@ class OwnedRowKeys(StoredRowKeys):
         self._owned = owned
 
     def _look_up_stage(self, stage_arn: str) -> StageKeys | None:
-        require_owned(account_of(stage_arn), self._owned)
+        require_owned(account_in(stage_arn), self._owned)
         return super()._look_up_stage(stage_arn)
-
-
-def account_of(arn: str) -> str | None:
-    """Return the account in an ARN; None if it has no such part."""
-    parts = arn.split(":", _ACCOUNT_PART + 1)
-    return parts[_ACCOUNT_PART] if len(parts) > _ACCOUNT_PART + 1 else None
 
 
 def account_of_change(change: Change) -> str | None:
@@ -57,7 +48,7 @@ def account_of_change(change: Change) -> str | None:
         case PutResource(resource=resource):
             return resource.account_id
         case DeleteResource(arn=arn):
-            return account_of(arn)
+            return account_in(arn)
         case PutComposition(composition=composition):
             return composition.account_id
         case RevokeConnectionToken(account_id=account_id):

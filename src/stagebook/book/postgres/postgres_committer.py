@@ -70,7 +70,7 @@ class PostgresCommitter:
         """Write a group, or, if it was written before, renew the run. As `wait`."""
         if group.rows:
             number = self._group + 1
-            parameters = (self._run_id, number, group.last_sequence, *group_parameters((group.rows,)))
+            parameters = (self._run_id, number, group.last_sequence, *group_parameters(group.rows))
             self._repeat(lambda: self._connection.execute(WRITE, parameters))
             self._group = number
             group.rows = []

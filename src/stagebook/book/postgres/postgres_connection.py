@@ -10,7 +10,7 @@ on the server at its first use. The session settings are made after connecting:
   other.
 
 A connection relies on its session for the settings, the prepared statements and LISTEN. A connection pooler in session
-mode keeps them. One in transaction mode does not: `connect` notices that it gets another session, and refuses.
+mode keeps them, one in transaction mode does not, and must not be used.
 
 The libpq parameters of the URL have precedence over DEFAULTS.
 """

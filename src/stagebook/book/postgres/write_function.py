@@ -23,10 +23,9 @@ A character NUL, which PostgreSQL cannot store, is replaced by U+FFFD.
 """
 
 import re
-from collections.abc import Iterable
 from typing import Final
 
-from stagebook.book.tables.change_rows import ROW_KINDS, TransactionRows
+from stagebook.book.tables.change_rows import ROW_KINDS, TransactionRows, rows_by_kind
 
 WRITE: Final = f"SELECT book_write_1(%s, %s, %s{', %s' * len(ROW_KINDS)})"
 """Takes the run, the number of the group, the newest sequence number, and `group_parameters`."""
@@ -209,13 +208,9 @@ END $function$;
 WRITE_FUNCTION: Final = _HEAD + _STAGES + _FREQUENT + _RECORDINGS + _RESOURCES + _COMPOSITIONS
 
 
-def group_parameters(transactions: Iterable[TransactionRows]) -> list[str | None]:
-    """Return the rows of several transactions as the parameters of WRITE: a JSON array for each of ROW_KINDS."""
-    rows: list[list[str]] = [[] for _ in ROW_KINDS]
-    for transaction in transactions:
-        for kind, row in transaction:
-            rows[kind].append(row)
-    return [_array(of_kind) if of_kind else None for of_kind in rows]
+def group_parameters(rows: TransactionRows) -> list[str | None]:
+    """Return the rows of a group as the parameters of WRITE: a JSON array for each of ROW_KINDS."""
+    return [_array(of_kind) if of_kind else None for of_kind in rows_by_kind(rows)]
 
 
 def _array(rows: list[str]) -> str:

@@ -11,7 +11,7 @@ from stagebook.book.sqlite.book_files import BookFiles
 from stagebook.book.sqlite.open_events import UnnotedEvents
 from stagebook.book.sqlite.write_statements import WRITE_STATEMENTS
 from stagebook.book.store import BookBusyError
-from stagebook.book.tables.change_rows import EVENTS
+from stagebook.book.tables.change_rows import EVENTS, rows_by_kind
 from stagebook.book.tables.writer.group_committer import TransactionGroup
 
 _Result = TypeVar("_Result")
@@ -33,15 +33,15 @@ class SqliteCommitter:
         """Write a group in one transaction."""
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
-        rows_by_kind = group.rows_by_kind()
+        by_kind = rows_by_kind(group.rows)
         # The order of the tables does not matter: there are no foreign keys, and keys were assigned before.
-        for statements, encoded in zip(WRITE_STATEMENTS, rows_by_kind, strict=True):
+        for statements, encoded in zip(WRITE_STATEMENTS, by_kind, strict=True):
             if encoded:
                 rows = ("[" + ",".join(encoded) + "]",)
                 for statement in statements:
                     execute(statement, rows)
-        if rows_by_kind[EVENTS]:
-            self._unnoted.add(rows_by_kind[EVENTS], group.event_sequence)
+        if by_kind[EVENTS]:
+            self._unnoted.add(by_kind[EVENTS], group.event_sequence)
         is_noting = self._unnoted.is_full
         if is_noting:
             self._unnoted.note(self._connection)

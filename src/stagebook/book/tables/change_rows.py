@@ -74,6 +74,14 @@ _encode = msgspec.json.encode
 _CONNECTED = ParticipantState.CONNECTED
 
 
+def rows_by_kind(rows: TransactionRows) -> list[list[str]]:
+    """Return the rows of each kind, in the order of ROW_KINDS, as JSON arrays."""
+    by_kind: list[list[str]] = [[] for _ in ROW_KINDS]
+    for kind, row in rows:
+        by_kind[kind].append(row)
+    return by_kind
+
+
 class ChangeTranslator:
     """Checks transactions, translates them to rows, and assigns the sequence numbers of events.
 

@@ -5,11 +5,9 @@ from stagebook.book.composition_log import LoggedCompositionEvent
 from stagebook.book.composition_reader import CompositionFilter
 from stagebook.book.store import EventRow, Page, ParticipantFilter
 from stagebook.book.tables.pooled.reader_pool import ReaderPool
+from stagebook.stage.arns import account_in
 from stagebook.stage.composition.composition import Composition
 from stagebook.stage.resources import ParticipantRecord, Replica, Resource, Stage, StageSession
-
-_ARN_PARTS = 6
-_ACCOUNT_PART = 4
 
 
 class PooledCompositionPages:
@@ -130,5 +128,4 @@ class PooledPages:
 
 def _account_of(arn: str) -> str:
     """Return the account of an ARN. All malformed ones, for which there is nothing to read, share one."""
-    parts = arn.split(":", _ARN_PARTS - 1)
-    return parts[_ACCOUNT_PART] if len(parts) == _ARN_PARTS else ""
+    return account_in(arn) or ""

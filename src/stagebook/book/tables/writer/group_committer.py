@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from stagebook.book.store import Durable
-from stagebook.book.tables.change_rows import ROW_KINDS, TransactionRows
+from stagebook.book.tables.change_rows import TransactionRows
 
 Connection = TypeVar("Connection")
 Connection_co = TypeVar("Connection_co", covariant=True)
@@ -48,13 +48,6 @@ class TransactionGroup:
         self.transactions += 1
         self.last_sequence = last_sequence
         self.event_sequence = event_sequence or self.event_sequence
-
-    def rows_by_kind(self) -> list[list[str]]:
-        """Return the rows of each kind, in the order of ROW_KINDS, as JSON arrays."""
-        rows_by_kind: list[list[str]] = [[] for _ in ROW_KINDS]
-        for kind, row in self.rows:
-            rows_by_kind[kind].append(row)
-        return rows_by_kind
 
 
 class IdleWork:
