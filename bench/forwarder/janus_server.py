@@ -118,7 +118,7 @@ async def janus_server(binary: str, folder: Path, *, event_loops: int = 0) -> As
     (folder / "janus.transport.websockets.jcfg").write_text(_WEBSOCKETS.format(port=port), encoding="utf-8")
     (folder / "janus.plugin.videoroom.jcfg").write_text(_VIDEO_ROOMS, encoding="utf-8")
     async with (
-        running_program(binary, "--configs-folder", str(folder), port=port) as process_id,
+        running_program(binary, "--configs-folder", ".", port=port, folder=folder) as process_id,
         connect(f"ws://127.0.0.1:{port}", subprotocols=[SUBPROTOCOL], max_queue=None) as websocket,
     ):
         session = JanusSession(websocket)

@@ -157,7 +157,7 @@ async def livekit_server(binary: str, folder: Path) -> AsyncIterator[LiveKitServ
     }
     path = folder / "livekit.yaml"
     path.write_text(json.dumps(settings), encoding="utf-8")  # JSON is YAML
-    async with running_program(binary, "--config", str(path), port=port) as process_id:
+    async with running_program(binary, "--config", path.name, port=port, folder=folder) as process_id:
         server = LiveKitServer(process_id, port)
         yield server
         server.close()

@@ -29,5 +29,5 @@ def other_servers(folder: Path) -> list[AbstractAsyncContextManager[ForwardingSe
         if path is None:
             print(f"{name} is not installed and is left out", flush=True)
         else:
-            servers += [running(path, folder) for running in ways]
+            servers += [running(str(Path(path).absolute()), folder) for running in ways]
     return servers

@@ -5,6 +5,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 _START_TIMEOUT_SECONDS: Final = 30.0
@@ -12,12 +13,13 @@ _RETRY_SECONDS: Final = 0.1
 
 
 @asynccontextmanager
-async def running_program(*command: str, port: int) -> AsyncIterator[int]:
+async def running_program(*command: str, port: int, folder: Path) -> AsyncIterator[int]:
     """Run a program until the end of the context. The value is its process id, once it listens on the TCP port.
 
-    Raises TimeoutError if it does not start.
+    `folder` is its working directory. Janus leaves a core dump there if it crashes. Raises TimeoutError if the program
+    does not start.
     """
-    process = await asyncio.create_subprocess_exec(*command)
+    process = await asyncio.create_subprocess_exec(*command, cwd=folder)
     try:
         await _wait_until_open(port)
         yield process.pid
