@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS :=
 SEEDS := 1000
+FIRST_SEED := 0
 SECONDS := 600
 MINUTES := 30
 EXAMPLES := 30
@@ -19,13 +20,17 @@ LOWEST := $(VENV)-lowest
 WORKERS := $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((cores < 4 ? cores + 1 : 4)))
 CODE := $(wildcard src tests bench examples contrib/cluster contrib/site)
 # Exercises every dependency: the book, the AWS wire, WebRTC peers, encoders' media, LiveKit, webhooks, the commands, traces.
-LOWEST_TESTS := $(addprefix tests/,book/sqlite book/tables book/postgres cli config storage server/http api/watch/metrics) \
-	$(addprefix tests/media/,composition ingest livekit recording rtc/dtls rtc/peers rtc/srtp tap) \
-	$(addprefix tests/e2e/,aws telemetry webhooks)
+LOWEST_TESTS := $(addprefix tests/,book/sqlite config storage server/http api/watch/metrics) \
+	$(addprefix tests/book/postgres/test_postgres_,book.py connection.py pages.py) \
+	$(addprefix tests/cli/,books installation terminal test_event_export.py) \
+	$(addprefix tests/media/,composition ingest/pipeline livekit recording/thumbnails rtc/dtls rtc/srtp) \
+	$(addprefix tests/media/recording/test_,aac_encoder.py opus_to_aac.py sound_and_pictures.py) \
+	$(addprefix tests/media/rtc/peers/test_,dtls_roles.py media.py) \
+	$(addprefix tests/e2e/,aws/test_every_operation.py aws/test_documented_commands.py telemetry webhooks)
 # The tests start many servers. Without cached bytecode each one compiles its modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run demo test chaos test-client test-console test-examples test-livekit test-network test-package test-recording test-sdk test-servers test-site test-slow test-lowest test-all audit constraints package check format bench simulate fuzz soak conformance console-vendor screenshots layout-pictures site site-serve clean
+.PHONY: run demo test chaos test-client test-console test-examples test-livekit test-network test-package test-recording test-sdk test-servers test-site test-slow test-together test-lowest test-all audit constraints package check format bench simulate fuzz soak conformance console-vendor screenshots layout-pictures site site-serve clean
 
 run: $(VENV)/.run
 	@$(BIN)/stagebook serve $(ARGS)
@@ -84,30 +89,40 @@ test-site: $(VENV)/.dev
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
+# test-slow, test-client, test-console, test-examples, test-sdk, test-package and test-site in one run, as in test-all: while
+# the tests of one wait for browsers and builds, those of another use the processors.
+test-together: $(VENV)/.dev
+	$(BIN)/python -m pytest -m 'slow or client or console or examples or sdk or package or site' \
+	--numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
 # LOWEST_TESTS with the lower bounds of the dependencies, in an environment of their own.
-test-lowest: $(BIN)/python pyproject.toml
+test-lowest: $(LOWEST)/.dev
+	$(LOWEST)/bin/python -m pytest $(LOWEST_TESTS) --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+$(LOWEST)/.dev: $(BIN)/python pyproject.toml
 	@$(BIN)/python -m venv $(LOWEST)
 	@$(BIN)/python -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
 	| sed 's/>=/==/' > $(LOWEST)/constraints.txt
 	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
 	--constraint $(LOWEST)/constraints.txt --editable '.[dev]'
-	$(LOWEST)/bin/python -m pytest $(LOWEST_TESTS) --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@touch $@
 
 # Known vulnerabilities of the pinned and of the lowest versions. Succeeds without a result where no service can be reached.
 audit: $(VENV)/.dev
 	@$(BIN)/python -m tests.dependency_audit constraints/development.txt $(wildcard $(LOWEST)/constraints.txt)
 
-# What takes longer than `make test`, one after the other. With `make -k`, the others run after one that failed.
+# What takes longer than `make test`, one after the other. The simulation has other seeds than test-slow. With `make -k`,
+# the others run after one that failed.
 test-all: EXAMPLES := 15
-test-all: SEEDS := 100
+test-all: SEEDS := 60
+test-all: FIRST_SEED := 120
 test-all: SECONDS := 300
-test-all: EXECUTIONS := 4000
+test-all: EXECUTIONS := 2500
 test-all: MINUTES := 2
 test-all: ROUNDS := 1
 test-all: CHAOS := tests/chaos -k 'hole or refuse or asked or database'
-test-all: test-lowest audit test-slow test-client test-console test-examples test-livekit test-network test-recording test-sdk \
-	test-package test-site chaos conformance simulate fuzz soak
+test-all: test-lowest audit test-together test-livekit test-network test-recording chaos conformance simulate fuzz soak
 .NOTPARALLEL: test-all
 
 check: $(VENV)/.dev
@@ -125,7 +140,7 @@ bench: $(VENV)/.dev
 	@$(BIN)/python -m bench $(ARGS)
 
 simulate: $(VENV)/.dev
-	@$(BIN)/python -m tests.manager.simulation --seeds $(SEEDS) $(ARGS)
+	@$(BIN)/python -m tests.manager.simulation --first $(FIRST_SEED) --seeds $(SEEDS) $(ARGS)
 
 # Fuzzes the parsers of what strangers send, for SECONDS altogether.
 fuzz: $(VENV)/.fuzz
