@@ -16,7 +16,7 @@ ROUNDS := 50
 CHAOS := tests
 LOWEST := $(VENV)-lowest
 # Tests wait for processes and peers, so one worker more than cores; more than four do not help. The order of the files
-# stays: by their numbers of tests, the longest would come last.
+# is that of tests/conftest.py: by their numbers of tests, the longest would come last.
 WORKERS := $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((cores < 4 ? cores + 1 : 4)))
 CODE := $(wildcard src tests bench examples contrib/cluster contrib/site)
 # Exercises every dependency: the book, the AWS wire, WebRTC peers, encoders' media, LiveKit, webhooks, the commands, traces.

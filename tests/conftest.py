@@ -3,6 +3,7 @@
 import gc
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -28,8 +29,29 @@ structlog.configure(
     ]
 )
 
+WAITING_SHARE = 0.9
+"""The last of the end-to-end files starts after this share of the others, so that short files are the last ones."""
+
 # The collector would look through the modules and tests again and again while they are collected.
 gc.disable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the files of end-to-end tests among the others, if several processes run the tests.
+
+    End-to-end tests mostly wait for what they have started. So at any time some processes wait while others compute.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    positions: dict[Path, float] = {}
+    for waits, share in ((True, WAITING_SHARE), (False, 1.0)):
+        paths = [path for path in files if ("e2e" in path.parts) is waits]
+        positions |= {path: share * number / len(paths) for number, path in enumerate(paths)}
+    items[:] = [item for path in sorted(files, key=positions.__getitem__) for item in files[path]]
 
 
 def pytest_collection_finish() -> None:

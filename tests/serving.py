@@ -113,8 +113,7 @@ class ServerProcess:
 
     def client(self, **credentials: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
         """Return a boto3 client with the server's access key. `credentials` override arguments of boto3."""
-        session = boto3.Session()
-        make: Any = session.client  # boto3-stubs accept only literal arguments
+        make: Any = boto3.client  # boto3-stubs accept only literal arguments
         return make("ivs-realtime", config=ONE_ATTEMPT, **(self.credentials() | credentials))
 
     def credentials(self) -> dict[str, str]:

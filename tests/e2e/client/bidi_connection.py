@@ -52,7 +52,8 @@ class BidiConnection:
 @contextlib.asynccontextmanager
 async def bidi_session(address: str) -> AsyncIterator[BidiConnection]:
     """Open a session with the browser that listens on `address`, a `ws:` URL."""
-    async with connect(f"{address}/session", max_size=None) as socket:
+    # Without pings: the loop of the session stands still while other tests run.
+    async with connect(f"{address}/session", max_size=None, ping_interval=None) as socket:
         connection = BidiConnection(socket)
         await connection.command("session.new", capabilities={})
         yield connection

@@ -10,7 +10,6 @@ from playwright.async_api import Browser
 from tests.e2e.browser.page_server import serve_pages
 from tests.e2e.client.bidi_connection import BidiConnection
 from tests.e2e.client.client_tab import ClientTabs
-from tests.e2e.client.firefox import find_firefox, running_firefox
 from tests.e2e.participants.stage_handle import StageHandle
 from tests.e2e.server import RunningServer, run_server
 
@@ -23,15 +22,6 @@ ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - Firefox sends no media to 127.0.0.1
 def page() -> Iterator[str]:
     with serve_pages(pages=PAGES, clients=ROOT / "clients", examples=ROOT / "examples") as address:
         yield f"{address}/pages/client.html"
-
-
-@pytest_asyncio.fixture(loop_scope="session", scope="session")
-async def firefox() -> AsyncIterator[BidiConnection]:
-    path = find_firefox()
-    if path is None:
-        pytest.skip("there is no Firefox on the path")
-    async with running_firefox(path) as connection:
-        yield connection
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -6,8 +6,6 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, StorageState
 
-from tests.e2e.client.bidi_connection import BidiConnection
-from tests.e2e.client.firefox import find_firefox, running_firefox
 from tests.e2e.console.bearer_keys import create_key
 from tests.e2e.console.console_page import ConsolePage, open_console
 from tests.e2e.participants.stage_handle import StageHandle
@@ -63,12 +61,3 @@ async def second_console(
     """As `console`, in another context."""
     async with open_console(browser, server.endpoint_url, signed_in=signed_in) as console:
         yield console
-
-
-@pytest_asyncio.fixture(loop_scope="session", scope="session")
-async def firefox() -> AsyncIterator[BidiConnection]:
-    path = find_firefox()
-    if path is None:
-        pytest.skip("there is no Firefox on the path")
-    async with running_firefox(path) as connection:
-        yield connection
