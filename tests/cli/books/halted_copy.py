@@ -3,8 +3,8 @@
 It prints a line and waits for a signal as soon as rows of table `event` were copied, or compared.
 """
 
-import signal
 import sys
+import time
 
 from stagebook.book.copying.book_copy import Step
 from stagebook.book.copying.copied_tables import CopiedTable
@@ -18,7 +18,8 @@ def _halt(self: CopyProgress, step: Step, table: CopiedTable, rows: int) -> None
     _go_on(self, step, table, rows)
     if (step, table.name) == (sys.argv[1], "event"):
         print("halted", flush=True)
-        signal.pause()
+        while True:
+            time.sleep(0.01)  # `signal.pause` would miss a signal that comes just before it.
 
 
 if __name__ == "__main__":
