@@ -12,6 +12,7 @@ from bench.recorder.recorded_publishers import WINDOW_SECONDS, PublishersRecorde
 from bench.report import Part, Table, Target, number
 from stagebook.media.recording.participant_recorder import ParticipantRecorder
 from stagebook.media.recording.recording_port import RecordingRequest, ThumbnailSettings
+from stagebook.media.tap.tapped_frame import TappedFrame
 
 SECONDS = 60
 LONG_SECONDS = 1_800
@@ -20,20 +21,42 @@ TARGET_TAP_MS_PER_SECOND = 5.0
 TARGET_GROWTH_BYTES = 100_000
 
 
-class _DiscardedObjects:
-    """Objects that are counted only."""
+class _CountedRecording:
+    """A recorder in virtual time, whose objects are counted only."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_video: bool, thumbnails: ThumbnailSettings | None, segment_seconds: int = 6) -> None:
         self.playlist_bytes = 0
         self.media_bytes = 0
+        self._playlist = b""
+        self._now_ms = 0
+        self._recorder = ParticipantRecorder(
+            request=_request(has_video=has_video, thumbnails=thumbnails, segment_seconds=segment_seconds),
+            objects=self,
+            journal=_discard,
+            request_keyframe=_nothing,
+            now_ms=lambda: self._now_ms,
+        )
 
     def put(self, name: str, body: bytes, content_type: str) -> None:
         """Count an object."""
         del content_type
         if name.endswith(".m3u8"):
             self.playlist_bytes += len(body)
+            self._playlist = body if name.endswith("/playlist.m3u8") else self._playlist
         else:
             self.media_bytes += len(body)
+
+    def receive(self, frame: TappedFrame) -> None:
+        """Record a frame at the moment of its time."""
+        self._now_ms = frame.time_us // 1_000
+        self._recorder.receive(frame)
+
+    def end(self, *, seconds: int) -> None:
+        """End the recording. Raises AssertionError unless it has all of the media, which has so many seconds."""
+        duration_ms = self._recorder.end()
+        assert abs(duration_ms - seconds * 1_000) < 100, f"{duration_ms} ms of {seconds} s are recorded"
+        assert b"#EXT-X-DISCONTINUITY" not in self._playlist, "the recording has a discontinuity"
+        assert b"#EXT-X-ENDLIST" in self._playlist, "the playlist is not complete"
 
 
 def measure_recorder(folder: Path) -> Part:
@@ -47,15 +70,15 @@ def measure_recorder(folder: Path) -> Part:
         ("the same, a thumbnail every second", True, ThumbnailSettings(interval_seconds=1)),
         ("audio only", False, None),
     ):
-        recorder, _ = _make_recorder(has_video=has_video, thumbnails=thumbnails)
+        recorder = _CountedRecording(has_video=has_video, thumbnails=thumbnails)
         frames = list(publisher_frames(pictures, packets, SECONDS))
         started = time.process_time()
         for frame in frames:
             recorder.receive(frame)
-        recorder.end()
+        recorder.end(seconds=SECONDS)
         ms = (time.process_time() - started) * 1_000 / SECONDS
         rows.append((name, number(ms)))
-    growth, objects = _record_long(pictures, packets)
+    growth, long_recording = _record_long(packets)
     return Part(
         title="Recording a participant",
         method=(
@@ -75,8 +98,8 @@ def measure_recorder(folder: Path) -> Part:
                 headings=("half an hour in segments of 2 s", "bytes"),
                 rows=(
                     ("growth of memory in 20 minutes", f"{growth:,}"),
-                    ("playlists written", f"{objects.playlist_bytes:,}"),
-                    ("media written", f"{objects.media_bytes:,}"),
+                    ("playlists written", f"{long_recording.playlist_bytes:,}"),
+                    ("media written", f"{long_recording.media_bytes:,}"),
                 ),
             ),
         ),
@@ -119,25 +142,23 @@ def _processes_table(recorded: Sequence[PublishersRecorded]) -> Table:
     return Table(headings=headings, rows=rows)
 
 
-def _record_long(pictures: list[bytes], packets: list[bytes]) -> tuple[int, _DiscardedObjects]:
-    recorder, objects = _make_recorder(has_video=False, thumbnails=None, segment_seconds=2)
+def _record_long(packets: list[bytes]) -> tuple[int, _CountedRecording]:
+    """Record audio, and return the growth of Python's memory in bytes after the first third of the time."""
+    recorder = _CountedRecording(has_video=False, thumbnails=None, segment_seconds=2)
     tracemalloc.start()
     at_third = 0
-    for frame in publisher_frames(pictures[:0], packets, LONG_SECONDS):
+    for frame in publisher_frames([], packets, LONG_SECONDS):
         recorder.receive(frame)
         if not at_third and frame.time_us > LONG_SECONDS * 1_000_000 // 3:
             at_third = tracemalloc.get_traced_memory()[0]
     growth = tracemalloc.get_traced_memory()[0] - at_third
     tracemalloc.stop()
-    recorder.end()
-    return growth, objects
+    recorder.end(seconds=LONG_SECONDS)
+    return growth, recorder
 
 
-def _make_recorder(
-    *, has_video: bool, thumbnails: ThumbnailSettings | None, segment_seconds: int = 6
-) -> tuple[ParticipantRecorder, _DiscardedObjects]:
-    objects = _DiscardedObjects()
-    request = RecordingRequest(
+def _request(*, has_video: bool, thumbnails: ThumbnailSettings | None, segment_seconds: int) -> RecordingRequest:
+    return RecordingRequest(
         recording_id="bench",
         source_id="bench",
         stage_arn="arn:aws:ivs:us-west-2:123456789012:stage/bench",
@@ -150,10 +171,6 @@ def _make_recorder(
         segment_seconds=segment_seconds,
         thumbnails=thumbnails,
     )
-    recorder = ParticipantRecorder(
-        request=request, objects=objects, journal=_discard, request_keyframe=_nothing, now_ms=_zero
-    )
-    return recorder, objects
 
 
 def _discard(record: bytes) -> None:
@@ -162,7 +179,3 @@ def _discard(record: bytes) -> None:
 
 def _nothing() -> None:
     """Request no keyframe."""
-
-
-def _zero() -> int:
-    return 0

@@ -58,3 +58,10 @@ def test_silence_is_filled_up_to_a_time_once() -> None:
 def test_the_format_is_aac_lc_in_stereo() -> None:
     description = OpusToAac(start_us=0).format.description
     assert (description[0] >> 3, (description[0] & 7) << 1 | description[1] >> 7, description[1] >> 3 & 15) == (2, 3, 2)
+
+
+def test_jitter_of_less_than_a_millisecond_changes_no_sample() -> None:
+    transcoder = OpusToAac(start_us=0)
+    for number, packet in enumerate(PACKETS):
+        transcoder.transcode(packet, time_us=number * 20_000 + number % 2 * 900)
+    assert transcoder.end_us == len(PACKETS) * 20_000

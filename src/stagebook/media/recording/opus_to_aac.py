@@ -7,13 +7,14 @@ said by its time; `deviation` is the distance between that place and the end of 
 
 * A packet that is later than MAX_LATE_SAMPLES leaves a gap (loss, DTX, a muted microphone): silence is inserted.
 * A packet that is earlier than that overlaps: what overlaps is left out.
-* Any other deviation is jitter, or a clock that drifts. Its mean is corrected by _MAX_STRETCH samples in a packet at
-  most: the packet is resampled to 961 samples in place of 960, for instance. That corrects drift of 4,000 ppm, and is
-  not heard.
+* Any other deviation is jitter, or a clock that drifts. While its mean is above _TOLERANCE_SAMPLES, each packet is made
+  longer or shorter by one sample in _SAMPLES_PER_STRETCH: 964 in place of 960, for instance. That corrects drift of
+  4,000 ppm, and is not heard.
 
 Importing PyAV is slow. Import this module only where sound is really transcoded.
 """
 
+from functools import lru_cache
 from typing import Final
 
 import av
@@ -35,7 +36,9 @@ BITRATE_BPS: Final = 128_000
 MAX_LATE_SAMPLES: Final = 1_440
 """30 ms: less than the offset between sound and pictures that the recording allows."""
 _MEAN_WEIGHT: Final = 1 / 32
-_MAX_STRETCH: Final = 4
+_SAMPLES_PER_STRETCH: Final = 240
+_TOLERANCE_SAMPLES: Final = 48
+"""1 ms. A smaller mean is left: the time of a packet is an estimate, and resampling costs as much as decoding."""
 _SILENCE_SAMPLES: Final = 960
 _FADE_SAMPLES: Final = 96
 """2 ms. Sound that begins or ends at once would click."""
@@ -105,8 +108,9 @@ class OpusToAac:
         if not self._is_contiguous or abs(deviation) > MAX_LATE_SAMPLES:
             return self._place_exactly(samples, deviation)
         self._mean_deviation += (deviation - self._mean_deviation) * _MEAN_WEIGHT
-        stretch = max(-_MAX_STRETCH, min(_MAX_STRETCH, int(self._mean_deviation)))
-        if stretch:
+        if abs(self._mean_deviation) > _TOLERANCE_SAMPLES:
+            stretch = max(samples.shape[1] // _SAMPLES_PER_STRETCH, 1)
+            stretch = stretch if self._mean_deviation > 0 else -stretch
             self._mean_deviation -= stretch
             samples = _stretched(samples, samples.shape[1] + stretch)
         return self._push(self._faded(samples))
@@ -170,9 +174,18 @@ class OpusToAac:
 
 def _stretched(samples: _Samples, count: int) -> _Samples:
     """Resample to `count` samples, by linear interpolation."""
-    source = np.arange(samples.shape[1])
-    target = np.linspace(0, samples.shape[1] - 1, count)
-    return np.stack([np.interp(target, source, channel) for channel in samples]).astype(np.float32)
+    before, after, share = _interpolation(samples.shape[1], count)
+    first = samples[:, before]
+    stretched: _Samples = first + (samples[:, after] - first) * share
+    return stretched
+
+
+@lru_cache(maxsize=32)
+def _interpolation(count: int, stretched_count: int) -> tuple[NDArray[np.intp], NDArray[np.intp], _Samples]:
+    """Return, for each sample that is wanted, the indexes of the two around it, and the share of the second one."""
+    positions = np.linspace(0, count - 1, stretched_count)
+    before = positions.astype(np.intp)
+    return before, np.minimum(before + 1, count - 1), (positions - before).astype(np.float32)
 
 
 def _make_decoder() -> AudioCodecContext:

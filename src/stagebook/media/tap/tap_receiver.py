@@ -43,7 +43,7 @@ from stagebook.media.tap.tap_listener import TapListener
 from stagebook.media.worker.framing import frame
 
 TICK_SECONDS: Final = 0.1
-"""How often lost packets are given up, layers chosen and keyframe requests repeated."""
+"""How often lost packets are given up, layers chosen and keyframe requests repeated, at most once a batch."""
 DRAIN_SECONDS: Final = 5.0
 """How long `drain` reads. What has not come then is lost."""
 MAX_DRAINED_BYTES: Final = 8 << 20
@@ -166,7 +166,8 @@ class TapReceiver:
             tap.reply(frame(KeyframeAsked(ssrc=ssrc), max_bytes=MAX_FEED_MESSAGE_BYTES))
 
     def _schedule_tick(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
+        seconds = max(TICK_SECONDS, self._batch_seconds)
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._tick)
 
     def _tick(self) -> None:
         self._schedule_tick()

@@ -57,8 +57,8 @@ from stagebook.storage.stores import open_store
 
 MAX_FILE_BYTES: Final = 1 << 30
 TICK_SECONDS: Final = 1.0
-TAP_BATCH_SECONDS: Final = 0.1
-"""Media may come late: a segment takes seconds."""
+TAP_BATCH_SECONDS: Final = 0.2
+"""Media may come late: a segment takes seconds. Each batch wakes up this process, with cold caches."""
 
 _log = structlog.get_logger(__name__)
 
