@@ -1,6 +1,7 @@
 """The output to a bucket: what it stores, and what becomes of a bucket that is missing or goes away."""
 
 import asyncio
+import contextlib
 import datetime
 import json
 import re
@@ -27,6 +28,7 @@ from stagebook.storage.object_store import StorageError, StorageFault
 from stagebook.storage.spool.spool_folder import UploadTarget
 from stagebook.storage.spool.upload_spool import UploadSpool
 from tests.media.composition.encoded_media import CANVAS, packets, stream_format
+from tests.storage.gated_store import fill_disk
 
 NOW_MS = 1_764_000_010_000
 LATE_MS = 1_500
@@ -64,10 +66,10 @@ class FaultyStore(FolderStore):
 class Storage:
     """A folder store with its spool, and an output that writes to it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, spool_bytes: int = 16 << 20) -> None:
         self.path = folder / "recordings"
         self.store = FaultyStore(self.path)
-        self.spool = UploadSpool(folder / "spool", self.store, max_bytes=16 << 20)
+        self.spool = UploadSpool(folder / "spool", self.store, max_bytes=spool_bytes)
         self.facts: asyncio.Queue[OutputFact] = asyncio.Queue()
 
     @property
@@ -75,14 +77,15 @@ class Storage:
         return self.path / OUTPUT.bucket_name / OUTPUT.prefix
 
     def start(self) -> HlsOutput:
-        upload = self.spool.open("upload", UploadTarget(bucket_name=OUTPUT.bucket_name, prefix=OUTPUT.prefix))
+        target = UploadTarget(bucket_name=OUTPUT.bucket_name, prefix=OUTPUT.prefix)
+        self.upload = self.spool.open("upload", target)
         output = HlsOutput(
             OUTPUT,
             composition_id="composition",
             stage_arn="arn:aws:ivs:us-west-2:123456789012:stage/abc",
             stream_format=stream_format(),
             report=self.facts.put_nowait,
-            upload=upload,
+            upload=self.upload,
             check_bucket=partial(self.store.check_bucket, OUTPUT.bucket_name),
             now_ms=lambda: NOW_MS,
             start_ms=lambda: NOW_MS - LATE_MS,
@@ -155,3 +158,50 @@ async def test_a_bucket_that_is_gone_at_the_end_fails_the_output(storage: Storag
     storage.store.fault = StorageFault.ACCESS_DENIED
     await output.end()
     assert await storage.facts.get() == OutputFailed(**IDS, fault=OutputFault.ACCESS_DENIED)
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+async def test_after_a_full_disk_the_playlist_is_complete(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    fill_disk(monkeypatch, f"180p30-abcdefghijkl/{lost}.mp4")
+    output = storage.start()
+    assert await storage.facts.get() == OutputStarted(**IDS)
+    for packet in packets(150):
+        output.put(packet)
+        await asyncio.sleep(0)
+    await output.end()
+    assert await storage.facts.get() == OutputFailed(**IDS, fault=OutputFault.INTERNAL)
+    await storage.upload.drain(timeout_seconds=20)
+    assert storage.facts.empty()
+    failed = json.loads((storage.prefix / "events" / "recording-failed.json").read_bytes())
+    assert failed["recording_status"] == "RECORDING_ENDED_WITH_FAILURE"
+    assert not (storage.prefix / "events" / "recording-ended.json").exists()
+    playlists = [path.read_text(encoding="utf-8") for path in storage.prefix.glob("media/hls/*/playlist.m3u8")]
+    segments = [f"{number}.mp4" for number in range(lost)]
+    assert [re.findall(r"^\d+\.mp4$", each, re.MULTILINE) for each in playlists] == [segments] * min(lost, 1)
+    assert all(each.endswith("#EXT-X-ENDLIST\n") for each in playlists)
+    (folder,) = storage.prefix.glob("media/hls/*/")
+    assert {path.name for path in folder.glob("?.mp4")} >= set(segments)
+
+
+async def test_a_spool_that_is_full_fails_the_output_and_completes_it(tmp_path: Path) -> None:
+    storage = Storage(tmp_path, spool_bytes=4_000)
+    output = storage.start()
+    assert await storage.facts.get() == OutputStarted(**IDS)
+    storage.store.fault = StorageFault.UNAVAILABLE
+    for packet in packets(150):
+        output.put(packet)
+        await asyncio.sleep(0)
+    assert await storage.facts.get() == OutputFailed(**IDS, fault=OutputFault.INTERNAL)
+    await output.end()
+    storage.store.fault = None
+    with contextlib.suppress(StorageError):
+        await storage.upload.drain(timeout_seconds=20)
+    (playlist,) = storage.prefix.glob("media/hls/*/playlist.m3u8")
+    text = playlist.read_text(encoding="utf-8")
+    assert text.endswith("#EXT-X-ENDLIST\n")
+    named = re.findall(r"^\d+\.mp4$", text, re.MULTILINE)
+    assert named
+    assert all((playlist.parent / name).exists() for name in named)
+    await storage.spool.stop()

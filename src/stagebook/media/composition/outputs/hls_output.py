@@ -5,11 +5,13 @@
         `----------------------------------------`------------------------`--> OutputFailed
 
 Nothing here waits for the store: objects go to the spool, which uploads them. A bucket that is missing or closed fails
-the output; a store that is down fails it when the spool is full, or at the end.
+the output; a store that is down fails it when the spool is full, or at the end. Whatever fails, the playlist is
+complete as far as the recording got, and names only objects that the disk has not lost.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
 import structlog
@@ -27,6 +29,7 @@ from stagebook.media.composition.composition_port import (
 from stagebook.media.composition.encoding.encoded_packet import EncodedPacket, StreamFormat
 from stagebook.media.recording.hls.encoded_media import EncodedPicture, SoundFormat, VideoFormat
 from stagebook.media.recording.hls.hls_writer import HlsWriter
+from stagebook.media.recording.processes.upload_recovery import close_after_loss
 from stagebook.media.recording.recording_journal import RecordingBegan, RecordingClosed, encode_record
 from stagebook.media.recording.recording_metadata import (
     JSON_TYPE,
@@ -61,6 +64,7 @@ class OutputUpload(Protocol):
 
     fault: StorageFault | None
     last_fault: StorageFault | None
+    on_fault: Callable[[StorageFault], None]
     on_lost: Callable[[], None]
     has_lost_object: bool
 
@@ -69,6 +73,15 @@ class OutputUpload(Protocol):
 
     def put_last(self, name: str, body: bytes, content_type: str) -> None:
         """Put an object that completes the upload, also after a fault."""
+
+    def put_recovered(self, name: str, body: bytes, content_type: str) -> None:
+        """Put an object that was made of the journal, also after the loss of an object."""
+
+    def last_objects(self) -> AbstractContextManager[None]:
+        """Take what is put in this context, also after a fault."""
+
+    async def read_journal(self) -> bytes:
+        """Return the journal, once all that was put is on disk or lost. Raises OSError."""
 
     def withdraw(self, name: str) -> None:
         """Remove an object that waits."""
@@ -115,6 +128,8 @@ class HlsOutput:
         self._has_failed = False
         self._is_interrupted = False
         self._watching: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[int | None] | None = None
+        """Completes the playlist after a failure."""
         size = f"{stream_format.width}x{stream_format.height}"
         thumbnails = output.thumbnails
         self._description = RecordingDescription(
@@ -135,6 +150,7 @@ class HlsOutput:
             request_keyframe=_nothing,
             journal=upload.append_journal,
         )
+        upload.on_fault = self._fail
         # It would say that the output is complete.
         upload.on_lost = lambda: upload.withdraw(metadata_name(RecordingStatus.ENDED))
         self._segment_seconds = output.segment_seconds
@@ -179,6 +195,8 @@ class HlsOutput:
         """Write what completes the recording, wait for the store, and report OutputEnded or OutputFailed."""
         if self._watching is not None:
             self._watching.cancel()
+        if self._closing is not None:
+            await asyncio.wait([self._closing])
         if self._has_failed:
             return
         if self._thumbnails is not None:
@@ -198,6 +216,8 @@ class HlsOutput:
                 self._fail(StorageFault.UNAVAILABLE)
             else:
                 self._report(OutputEnded(**self._ids))
+        if self._closing is not None:
+            await asyncio.wait([self._closing])
 
     def _start_stream(self, keyframe: EncodedPicture) -> None:
         units = [bytes(unit) for unit in split_byte_stream(memoryview(keyframe.body), max_units=_MAX_UNITS)]
@@ -244,17 +264,30 @@ class HlsOutput:
 
     def fail(self) -> None:
         """The output cannot go on, for a reason of its own."""
-        if self._watching is not None:
-            self._watching.cancel()
-        if not self._has_failed:
-            self._fail(StorageFault.UNAVAILABLE)
+        self._fail(StorageFault.UNAVAILABLE)
 
     def _fail(self, fault: StorageFault) -> None:
+        """Complete the recording as far as it got. The first fault counts."""
+        if self._has_failed:
+            return
         self._has_failed = True
+        if self._watching is not None:
+            self._watching.cancel()
         _log.warning("a bucket takes no objects of a composition", fault=fault.value, **self._ids)
         self._upload.withdraw(metadata_name(RecordingStatus.ENDED))
-        self._put_metadata(RecordingStatus.ENDED_WITH_FAILURE, message=fault.value)
+        with self._upload.last_objects():
+            duration_ms = self._write_end()
+            self._put_metadata(RecordingStatus.ENDED_WITH_FAILURE, duration_ms=duration_ms, message=fault.value)
+        self._closing = asyncio.create_task(close_after_loss(self._upload, ended_ms=self._now_ms()))
         self._report(OutputFailed(**self._ids, fault=_FAULTS[fault]))
+
+    def _write_end(self) -> int | None:
+        """Write the last segment and the playlists. Returns the duration in milliseconds; None without media."""
+        try:
+            return self._writer.end() or None
+        except Exception:  # noqa: BLE001 - the packet that it failed with may fail it again
+            _log.exception("a composition could not be completed", **self._ids)
+            return None
 
     def _put_metadata(
         self, status: RecordingStatus, *, duration_ms: int | None = None, message: str | None = None

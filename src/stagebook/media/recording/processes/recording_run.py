@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from stagebook.media.recording.participant_recorder import ParticipantRecorder, UnsupportedVideoError
-from stagebook.media.recording.processes.upload_recovery import close_by_journal
+from stagebook.media.recording.processes.upload_recovery import close_after_loss
 from stagebook.media.recording.recording_metadata import RecordingStatus, metadata_name
 from stagebook.media.recording.recording_port import (
     RecordingEnded,
@@ -176,7 +176,8 @@ class RecordingRun:
                     failure, has_failed = StorageFault.UNAVAILABLE, True
                     self._note_incomplete(failure, "the disk has lost an object")
         if has_failed:
-            duration_ms = await self._closed_by_journal(duration_ms)
+            closed_ms = await close_after_loss(self._upload, ended_ms=self._now_ms())
+            duration_ms = duration_ms if closed_ms is None else closed_ms
         if has_failed:
             self._report(RecordingFailed(recording_id=self.recording_id, fault=failure, duration_ms=duration_ms))
         else:
@@ -191,16 +192,6 @@ class RecordingRun:
         with self._upload.last_objects():
             self._recorder.fail_upload(MESSAGES[fault])
         _log.error("the store does not have all of a recording", recording=self.recording_id, detail=detail)
-
-    async def _closed_by_journal(self, duration_ms: int) -> int:
-        """If the disk has lost an object, complete the playlists without it. Returns the duration in milliseconds."""
-        try:
-            await self._upload.read_journal()  # All is on disk then, or lost.
-            if self._upload.has_lost_object:
-                return await close_by_journal(self._upload, ended_ms=self._now_ms())
-        except OSError as error:
-            _log.error("a playlist is not complete", recording=self.recording_id, detail=str(error))
-        return duration_ms
 
     def _report_started(self) -> None:
         if not self._has_started:

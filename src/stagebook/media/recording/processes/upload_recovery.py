@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
+from typing import Protocol
 
 import structlog
 
@@ -9,7 +10,6 @@ from stagebook.media.recording.hls.rendition_playlists import PLAYLIST_TYPE
 from stagebook.media.recording.recording_metadata import RecordingStatus
 from stagebook.media.recording.recording_recovery import recover_recording
 from stagebook.storage.spool.spool_folder import Leftover
-from stagebook.storage.spool.upload import Upload
 from stagebook.storage.spool.upload_spool import UploadSpool
 
 _log = structlog.get_logger(__name__)
@@ -38,12 +38,31 @@ async def recover_uploads(spool: UploadSpool, *, ended_ms: int, unsettled: Colle
         spool.leave(upload, is_settled=leftover.upload_id not in unsettled)
 
 
-async def close_by_journal(upload: Upload, *, ended_ms: int) -> int:
-    """Put the complete playlists of the segments that the journal names, after the disk has lost an object.
+class JournalledUpload(Protocol):
+    """An upload that may have lost an object (`storage.spool.upload`)."""
 
-    Returns the duration of these segments in milliseconds. `ended_ms` is as in `recover_uploads`. Raises OSError.
+    has_lost_object: bool
+
+    async def read_journal(self) -> bytes:
+        """Return the journal, once all that was put is on disk or lost. Raises OSError."""
+
+    def put_recovered(self, name: str, body: bytes, content_type: str) -> None:
+        """Put an object that was made of the journal."""
+
+
+async def close_after_loss(upload: JournalledUpload, *, ended_ms: int) -> int | None:
+    """If the disk has lost an object, put the complete playlists of the segments that the journal names.
+
+    Returns the duration of these segments in milliseconds; None if nothing is lost, or if the journal cannot be read.
+    `ended_ms` is as in `recover_uploads`.
     """
-    journal = await upload.read_journal()
+    try:
+        journal = await upload.read_journal()  # All is on disk then, or lost.
+    except OSError as error:
+        _log.error("a playlist is not complete", detail=str(error))
+        return None
+    if not upload.has_lost_object:
+        return None
     recovered = await asyncio.to_thread(recover_recording, journal, ended_ms=ended_ms)
     if recovered is None:
         return 0
