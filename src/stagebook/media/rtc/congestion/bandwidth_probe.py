@@ -1,8 +1,10 @@
-"""Probes whether a path carries more than is sent: a short burst of padding, and how fast it arrives.
+"""Probes whether a path carries more than is sent: a short burst of padding, and whether a queue grows meanwhile.
 
 A sender that is limited by its media learns nothing of the bandwidth above it. Before it sends a better layer, it sends
-padding for a moment at the rate of that layer and a fifth more. If what arrives arrives at least at that layer's rate,
-the path carries it (as libwebrtc's ProbeController and ProbeBitrateEstimator do).
+padding for a moment at the rate of that layer and a fifth more. Where the path carries less than the layer, a queue
+grows meanwhile, and each packet of the last bursts waits in it. So the shortest delay among them decides. libwebrtc's
+ProbeBitrateEstimator takes the rate of the arrivals, which differs on a busy machine: a receiver that is late by itself
+reads packets at once that came one after another. But it only adds delay, and seldom to all packets.
 
 A probe is BURSTS bursts, some 50 ms in all, and shows at most MAX_STEP times of what is known. So one that fails delays
 the media behind it by 30 to 50 ms, which the jitter buffer of audio takes. Where more is wanted, another one follows a
@@ -20,11 +22,17 @@ MAX_PROBE_BPS: Final = 12_000_000
 MAX_STEP: Final = 1.5
 """A probe shows at most so many times of the estimate."""
 FIRST_WAIT_SECONDS: Final = 1.0
-MAX_WAIT_SECONDS: Final = 6.0
+MAX_WAIT_SECONDS: Final = 3.0
 ANSWER_SECONDS: Final = 1.0
 """A probe whose end is not reported so long after it has failed."""
 _EXCESS = 1.2
 _MAX_LOST_SHARE = 0.2
+_DECIDING_SHARE = 0.6
+"""The share of a probe behind which its packets decide."""
+_LATE_SECONDS = 0.04
+"""Frames that a line carries in time wait no longer for those before them."""
+_TOLERANCE_SECONDS = 0.003
+"""The clocks of feedback and of the event loop have steps of 0.25 and 1 ms."""
 _REGRET_SECONDS = 3.0
 """Overuse so soon after a success means that the probe was wrong."""
 
@@ -46,7 +54,9 @@ class BandwidthProbe:
         self._wait_seconds = FIRST_WAIT_SECONDS
         self._next_at = float("-inf")
         self._succeeded_at = float("-inf")
-        self._received: list[tuple[float, int]] = []
+        self._received: list[tuple[float, float]] = []
+        """When each packet was sent, and its delay above that of the empty path."""
+        self._started_at = 0.0
         self._lost = 0
 
     def request(self, wanted_bps: int, first_number: int, now: float, *, estimate_bps: float) -> bool:
@@ -61,7 +71,7 @@ class BandwidthProbe:
         # A probe shows up to MAX_PROBE_BPS, also where more is wanted.
         most_bps = min(MAX_STEP * estimate_bps, MAX_PROBE_BPS / _EXCESS)
         self.wanted_bps, self._first_number = min(wanted_bps, int(most_bps)), first_number
-        self.is_sending, self._bursts_left = True, BURSTS
+        self.is_sending, self._bursts_left, self._started_at = True, BURSTS, now
         self._received, self._lost = [], 0
         return True
 
@@ -81,13 +91,14 @@ class BandwidthProbe:
         self._range = self._first_number, end_number
         self._answer_until = now + ANSWER_SECONDS
 
-    def add(self, number: int, arrived_at: float | None, size_bytes: int) -> None:
-        """Take the report of a packet: its arrival on the peer's clock in seconds, None for a lost one."""
+    def add(self, number: int, sent_at: float, delay_seconds: float | None) -> None:
+        """Take the report of a packet: when it was sent, and its delay above that of the empty path, None for a lost
+        one."""
         if number >= self._first_number and (self._range is None or number < self._range[1]):
-            if arrived_at is None:
+            if delay_seconds is None:
                 self._lost += 1
             else:
-                self._received.append((arrived_at, size_bytes))
+                self._received.append((sent_at, delay_seconds))
 
     @property
     def is_pending(self) -> bool:
@@ -102,12 +113,15 @@ class BandwidthProbe:
         if self._range is None or (reported_end < self._range[1] and now < self._answer_until):
             return None
         self._range = None
-        rate_bps = self._arrival_rate()
-        if rate_bps is None or rate_bps < self.wanted_bps:
+        shown = self._shown_share()
+        if shown is None:
+            self._next_at = now + FIRST_WAIT_SECONDS
+            return None
+        if not shown:
             self._fail(now)
             return None
         self._succeeded_at = now
-        return min(rate_bps, self.wanted_bps * _EXCESS)
+        return shown * self.wanted_bps
 
     def overused(self, end_number: int, now: float) -> None:
         """The path is overused: a running probe stops, and one that has just succeeded was wrong."""
@@ -128,13 +142,18 @@ class BandwidthProbe:
         if _REGRET_SECONDS < now - self._succeeded_at < float("inf"):
             self._wait_seconds = FIRST_WAIT_SECONDS
 
-    def _arrival_rate(self) -> float | None:
-        """Bits per second between the first and the last packet that arrived."""
-        received = sorted(self._received)
+    def _shown_share(self) -> float | None:
+        """The share of what was wanted that the path has carried, 0 if less than all; None if that is not to be said,
+        because the packets were late from the beginning."""
+        received = self._received
         if len(received) < BURSTS // 2 or self._lost > _MAX_LOST_SHARE * (len(received) + self._lost):
-            return None
-        seconds = max(received[-1][0] - received[0][0], 0.001)
-        first_at = received[0][0]
-        # Packets that arrived with the first one did not take the time that is measured.
-        size_bytes = sum(size for at, size in received if at > first_at)
-        return size_bytes * 8 / seconds
+            return 0.0
+        newest_at = max(sent_at for sent_at, _ in received)
+        deciding_at = self._started_at + _DECIDING_SHARE * (newest_at - self._started_at)
+        # A path that carries only what is wanted has this queue when the first packets that decide are sent.
+        allowed = (_EXCESS - 1) * (deciding_at - self._started_at) + _TOLERANCE_SECONDS
+        shortest = min(delay for sent_at, delay in received if sent_at >= deciding_at)
+        if shortest <= allowed:
+            return _EXCESS if shortest < allowed / 2 else 1.0
+        is_late = min((delay for sent_at, delay in received if sent_at < deciding_at), default=0.0) > _LATE_SECONDS
+        return None if is_late else 0.0

@@ -147,7 +147,7 @@ class SendSideEstimate:
 
         Returns the ticks and the size of those that have newly arrived.
         """
-        start, sizes, _ = batch
+        start, sizes, sent_at = batch
         arrived: list[int] = []
         size_bytes = 0
         for number, tick in enumerate(ticks, begin):
@@ -159,7 +159,9 @@ class SendSideEstimate:
                 arrived.append(tick)
                 size_bytes += sizes[number - start]
                 if self.probe.is_pending:
-                    self.probe.add(number, (origin + tick) * TICK_SECONDS, sizes[number - start])
+                    self.probe.add(
+                        number, sent_at, self.detector.delay_seconds(sent_at, (origin + tick) * TICK_SECONDS)
+                    )
         return arrived, size_bytes
 
     def _origin_ticks(self, reference: int) -> int:
@@ -206,6 +208,6 @@ class SendSideEstimate:
             if now - reported_at < LATE_SECONDS:
                 break
             del self._missing[number]
-            self.probe.add(number, None, 0)
+            self.probe.add(number, 0.0, None)
             lost += 1
         return lost
