@@ -266,6 +266,7 @@ def make_viewer(
             rtx_ssrc=rtx_ssrc,
             rtx_sequence=random_bits(15),
             red_payload_type=section.red_payload_type,
+            cannot_repair=section.kind is MediaKind.AUDIO and "nack" not in section.feedback,
         )
         if section.kind is MediaKind.VIDEO and down_track.transport is not None and schedule is not None:
             viewer_track.pacer = ViewerPacer(down_track, schedule=schedule, rate=bandwidth.pace_bps)
