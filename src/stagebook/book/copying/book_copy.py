@@ -4,14 +4,14 @@ A copy is verified before it is complete: every row of both stores is read in th
 counterpart, value by value. So a target becomes a book only if all rows are the same.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
-from stagebook.book.copying.copied_tables import COPIED_TABLES, CopiedTable
-from stagebook.book.copying.copy_ports import KeyCounters, ReadableStore, TargetStore
+from stagebook.book.copying.copied_tables import COPIED_TABLES, SHARED_TABLES, CopiedTable
+from stagebook.book.copying.copy_ports import ReadableRows, ReadableStore, SharedRows, SharedTarget, TargetStore
 from stagebook.book.tables.rows import Row
 
 Step: TypeAlias = Literal["copied", "compared"]
@@ -40,6 +40,11 @@ class Advance(Protocol):
         """A table was copied or compared, with so many rows in all."""
 
 
+class _RowTarget(Protocol):
+    def insert(self, table: CopiedTable, rows: Sequence[Row]) -> None: ...
+    def end_table(self, table: CopiedTable) -> None: ...
+
+
 Report: TypeAlias = Callable[[RowDifference], object]
 """Takes differences."""
 
@@ -49,17 +54,15 @@ def copy_rows(source: ReadableStore, target: TargetStore, advance: Advance) -> i
 
     Raises BookFailedError.
     """
-    total = 0
-    for table in COPIED_TABLES:
-        count = 0
-        for chunk in source.chunks(table):
-            target.insert(table, chunk)
-            count += len(chunk)
-            advance("copied", table, len(chunk))
-        target.end_table(table)
-        advance.end_table("copied", table, count)
-        total += count
+    total = _copy_tables(COPIED_TABLES, source, target, advance)
     target.set_key_counters(source.key_counters())
+    return total
+
+
+def copy_shared(source: SharedRows, target: SharedTarget, advance: Advance) -> int:
+    """Copy the tables of webhooks and bearer keys; return the number of rows. Raises BookFailedError."""
+    total = _copy_tables(SHARED_TABLES, source, target, advance)
+    target.set_shared_counters(source.shared_counters())
     return total
 
 
@@ -68,8 +71,38 @@ def compare_books(source: ReadableStore, target: ReadableStore, report: Report, 
 
     Raises BookFailedError.
     """
+    total = _compare_tables(COPIED_TABLES, source, target, report, advance)
+    counters = msgspec.structs.asdict(source.key_counters()), msgspec.structs.asdict(target.key_counters())
+    _compare_counters(*counters, report)
+    return total
+
+
+def compare_shared(source: SharedRows, target: SharedRows, report: Report, advance: Advance) -> int:
+    """Compare the tables of webhooks and bearer keys as `compare_books`."""
+    total = _compare_tables(SHARED_TABLES, source, target, report, advance)
+    _compare_counters(source.shared_counters(), target.shared_counters(), report)
+    return total
+
+
+def _copy_tables(tables: Iterable[CopiedTable], source: ReadableRows, target: _RowTarget, advance: Advance) -> int:
     total = 0
-    for table in COPIED_TABLES:
+    for table in tables:
+        count = 0
+        for chunk in source.chunks(table):
+            target.insert(table, chunk)
+            count += len(chunk)
+            advance("copied", table, len(chunk))
+        target.end_table(table)
+        advance.end_table("copied", table, count)
+        total += count
+    return total
+
+
+def _compare_tables(
+    tables: Iterable[CopiedTable], source: ReadableRows, target: ReadableRows, report: Report, advance: Advance
+) -> int:
+    total = 0
+    for table in tables:
         count = 0
 
         def counted(table: CopiedTable = table) -> Iterator[Row]:
@@ -83,8 +116,6 @@ def compare_books(source: ReadableStore, target: ReadableStore, report: Report, 
             report(difference)
         advance.end_table("compared", table, count)
         total += count
-    for name in _counters_behind(source.key_counters(), target.key_counters()):
-        report(RowDifference(table=COUNTERS, key=(name,), kind="different"))
     return total
 
 
@@ -110,8 +141,8 @@ def differences(table: CopiedTable, source: Iterator[Row], target: Iterator[Row]
             left, right = next(source, None), next(target, None)
 
 
-def _counters_behind(source: KeyCounters, target: KeyCounters) -> Iterator[str]:
-    """Yield which counters of the target would give out again what the source has given out."""
-    for name in KeyCounters.__struct_fields__:
-        if getattr(target, name) < getattr(source, name):
-            yield name
+def _compare_counters(source: Mapping[str, int], target: Mapping[str, int], report: Report) -> None:
+    """Report the counters of the target that would give out again what the source has given out."""
+    for name, value in source.items():
+        if target[name] < value:
+            report(RowDifference(table=COUNTERS, key=(name,), kind="different"))

@@ -1,5 +1,7 @@
 """The tables that a copy of a book has, with their columns and keys, in the order in which they are copied.
 
+SHARED_TABLES are those of webhooks and bearer keys. A database has them beside the book, a data folder in files.
+
 All stores have these tables and columns. Every column is listed, and tests compare the list with the schema of each
 store, so that a migration cannot add one that copies lose. What is not listed belongs to one store, or is one of the
 key counters (`copy_ports.py`).
@@ -67,3 +69,25 @@ COPIED_TABLES: Final = (
     _table("expired_session", "session_key"),
     _table("expired_composition", "composition_key"),
 )
+
+SHARED_TABLES: Final = (
+    _table("destination", "destination_id", "account_id document created_ms"),
+    _table("run", "run_key", "destination_id kind position end_sequence session_id since_ms"),
+    _table("lagging_session", "run_key session_id", "position"),
+    _table(
+        "delivery",
+        "delivery_key",
+        "destination_id run_key sequence event_id name session_id origin state attempts status error first_ms last_ms"
+        " next_ms",
+    ),
+    _table("dead_letter", "destination_id sequence", "event_id name session_id attempts status error died_ms"),
+    _table("test_request", "request_key", "destination_id event_id requested_ms"),
+    _table(
+        "backlog",
+        "destination_id",
+        "pending is_complete oldest_sequence blocked_sessions delivered failed_attempts dead",
+    ),
+    _table("bearer_key", "key_id", "document created_ms"),
+)
+COUNTED_SHARED: Final = ("run", "delivery", "test_request")
+"""The tables of SHARED_TABLES whose keys the store counts. The key is their first column."""

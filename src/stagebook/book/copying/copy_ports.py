@@ -5,7 +5,7 @@ what the store caches is the memory of a copy. A row is a tuple of the columns o
 integers, strings and None.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
@@ -32,11 +32,11 @@ class KeyCounters(msgspec.Struct, frozen=True, kw_only=True):
     composition_key: int
 
 
-class ReadableStore(Protocol):
-    """A book at one moment. Methods raise BookFailedError."""
+class ReadableRows(Protocol):
+    """Tables at one moment. Methods raise BookFailedError."""
 
     place: str
-    """Where it is, for messages, without secrets."""
+    """Where they are, for messages, without secrets."""
 
     def count(self, table: CopiedTable) -> int:
         """Return the number of rows of a table."""
@@ -44,8 +44,35 @@ class ReadableStore(Protocol):
     def chunks(self, table: CopiedTable) -> Iterator[list[Row]]:
         """Yield all rows of a table, in the order of its key. Only one table can be read at a time."""
 
+
+class ReadableStore(ReadableRows, Protocol):
+    """A book at one moment."""
+
     def key_counters(self) -> KeyCounters:
         """Return what the book must not give out again."""
+
+
+class SharedRows(ReadableRows, Protocol):
+    """The tables of webhooks and bearer keys (SHARED_TABLES) at one moment."""
+
+    def shared_counters(self) -> Mapping[str, int]:
+        """Return the largest key that each table of COUNTED_SHARED has ever given out."""
+
+
+class SharedTarget(SharedRows, Protocol):
+    """New tables of webhooks and bearer keys."""
+
+    def insert(self, table: CopiedTable, rows: Sequence[Row]) -> None:
+        """Add rows of a table."""
+
+    def end_table(self, table: CopiedTable) -> None:
+        """All rows of a table were added."""
+
+    def set_shared_counters(self, counters: Mapping[str, int]) -> None:
+        """Let the next keys be larger than these. All rows were added."""
+
+    def complete_shared(self) -> None:
+        """Make the tables durable, and those that a server finds once the copy of the book is complete."""
 
 
 class SourceStore(ReadableStore, AbstractContextManager["SourceStore"], Protocol):

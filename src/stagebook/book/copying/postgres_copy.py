@@ -16,7 +16,7 @@ from typing import Final, Self
 import psycopg
 
 from stagebook.book.copying.copied_secrets import SECRET_NAMES
-from stagebook.book.copying.copied_tables import COPIED_TABLES, CopiedTable
+from stagebook.book.copying.copied_tables import COPIED_TABLES, COUNTED_SHARED, SHARED_TABLES, CopiedTable
 from stagebook.book.copying.copy_ports import CHUNK_ROWS, KeyCounters
 from stagebook.book.postgres.key_blocks import BLOCK_KEYS
 from stagebook.book.postgres.leases.node_run import LEASE_SECONDS
@@ -121,10 +121,17 @@ class _PostgresRows:
             counters[name] = self._one(_SEQUENCE.format(self._identity(table, name)))
         return KeyCounters(**counters)
 
+    def shared_counters(self) -> dict[str, int]:
+        """Return the largest keys of the tables of webhooks."""
+        return {name: self._one(_SEQUENCE.format(self._shared_identity(name))) for name in COUNTED_SHARED}
+
     def read_secrets(self) -> dict[str, bytes]:
         """Return the secrets of the book, by their names."""
         rows = self._connection.execute("SELECT name, value FROM shared_secret ORDER BY name")
         return {name: value for name, value in rows if name in SECRET_NAMES}
+
+    def _shared_identity(self, table: str) -> str:
+        return self._identity(table, next(each.key[0] for each in SHARED_TABLES if each.name == table))
 
     def _identity(self, table: str, column: str) -> str:
         rows = self._connection.execute("SELECT pg_get_serial_sequence(%s, %s)", (table, column))
@@ -152,7 +159,7 @@ class _PostgresRows:
 
 
 class PostgresSource(_PostgresRows):
-    """Implements `SourceStore` and `BookSecrets`."""
+    """Implements `SourceStore`, `SharedRows` and `BookSecrets`."""
 
     def __init__(self, url: str, *, while_running: bool) -> None:
         """Begin to read. Servers may use the book only if `while_running`.
@@ -182,7 +189,7 @@ class PostgresSource(_PostgresRows):
 
 
 class PostgresTarget(_PostgresRows):
-    """Implements `TargetStore` and `BookSecrets`."""
+    """Implements `TargetStore`, `SharedTarget` and `BookSecrets`."""
 
     def __init__(self, url: str) -> None:
         """Begin a copy to an empty database, or to the empty book of a server that has ended.
@@ -231,6 +238,16 @@ class PostgresTarget(_PostgresRows):
         self._connection.execute(_FENCE_RUNS)
         self._connection.execute(_ADD_LEASES, (counters.last_sequence,))
 
+    def set_shared_counters(self, counters: Mapping[str, int]) -> None:
+        """Let the next keys of webhooks be larger than these."""
+        for name, value in counters.items():
+            self._raise_sequence(self._shared_identity(name), value)
+
+    def complete_shared(self) -> None:
+        """Tell processes that use the tables that they have changed."""
+        self._connection.execute("UPDATE webhook_version SET version = version + 1")
+        self._connection.execute("UPDATE bearer_key_version SET version = version + 1")
+
     def write_secrets(self, secrets: Mapping[str, bytes]) -> None:
         """Add secrets."""
         for name, value in secrets.items():
@@ -246,7 +263,7 @@ class PostgresTarget(_PostgresRows):
             self._connection.execute("SELECT setval(%s::regclass, %s)", (sequence, value))
 
     def _require_empty(self) -> None:
-        for table in COPIED_TABLES:
+        for table in (*COPIED_TABLES, *SHARED_TABLES):
             if self._one(f"SELECT count(*) FROM (SELECT 1 FROM {table.name} LIMIT 1) AS found"):  # noqa: S608 - as above
                 raise BookRefusedError(
                     f"{self.place} has rows in table {table.name}: a book is copied only to where no book is, or an"

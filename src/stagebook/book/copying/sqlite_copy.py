@@ -54,7 +54,7 @@ _COUNTED_TABLES: Final = ("resource", "replica", "composition")
 """The tables whose keys SQLite counts (AUTOINCREMENT)."""
 
 
-class _SqliteRows:
+class SqliteRows:
     """Reads the tables of a connection."""
 
     def __init__(self, connection: apsw.Connection, place: str) -> None:
@@ -88,7 +88,7 @@ class _SqliteRows:
             raise read_failure(self._connection, error) from error
 
 
-class SqliteSource(_SqliteRows):
+class SqliteSource(SqliteRows):
     """Implements `SourceStore`: one read transaction of a book."""
 
     def __init__(self, path: Path, *, while_running: bool) -> None:
@@ -121,7 +121,7 @@ class SqliteSource(_SqliteRows):
             self._lock.release()
 
 
-class SqliteTarget(_SqliteRows):
+class SqliteTarget(SqliteRows):
     """Implements `TargetStore`: a new book file. The lock of the book is held until the end."""
 
     def __init__(self, path: Path) -> None:
@@ -238,7 +238,7 @@ def _require_empty(path: Path) -> None:
         return
     connection = open_for_reading(path, cache_size_kib=CACHE_SIZE_KIB)
     try:
-        rows = _SqliteRows(connection, str(path))
+        rows = SqliteRows(connection, str(path))
         for table in COPIED_TABLES:
             if rows.count(table):
                 raise BookRefusedError(

@@ -6,18 +6,26 @@ to standard output, as text or as one JSON document. The exit code is 1 if two b
 
 import argparse
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 
 import msgspec
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from stagebook.book.copying.book_copy import COUNTERS, RowDifference, Step, compare_books, copy_rows
+from stagebook.book.copying.book_copy import (
+    COUNTERS,
+    RowDifference,
+    Step,
+    compare_books,
+    compare_shared,
+    copy_rows,
+    copy_shared,
+)
 from stagebook.book.copying.copied_secrets import require_opened_stream_keys, secrets_to_add
-from stagebook.book.copying.copied_tables import COPIED_TABLES, CopiedTable
+from stagebook.book.copying.copied_tables import COPIED_TABLES, SHARED_TABLES, CopiedTable
 from stagebook.book.copying.copy_ports import ReadableStore
 from stagebook.book.store import BookFailedError, BookRefusedError
-from stagebook.cli.books.copy_places import parse_place
+from stagebook.cli.books.copy_places import SourceParts, parse_place
 from stagebook.cli.exit_codes import EXIT_FAILED, EXIT_OK, CommandFailedError
 from stagebook.cli.terminal.terminal_text import counted, open_console, printable
 
@@ -68,35 +76,33 @@ class CopyProgress:
 def copy_book(arguments: argparse.Namespace) -> int:
     """Copy a book; return the exit code."""
     source_place, target_place = (parse_place(text, arguments) for text in (arguments.source, arguments.target))
-    with _failures():
-        source, source_secrets = source_place.open_source(while_running=arguments.while_running)
-        with source:
-            secrets = source_secrets.read_secrets()
-            require_opened_stream_keys(source, secrets)
-            target, target_secrets = target_place.open_target(is_for_tests=source_place.is_for_tests)
-            with target:
-                missing = secrets_to_add(secrets, target_secrets.read_secrets(), place=target.place)
-                summary = _summary(arguments, source, target)
-                with _progress(summary, total=2 * _count(source)) as advance:
-                    copy_rows(source, target, advance)
-                    summary.rows = compare_books(source, target, summary.add, advance)
-                if summary.difference_count == 0:
-                    target_secrets.write_secrets(missing)
-                    target.complete()
+    with _failures(), ExitStack() as parts:
+        source = source_place.open_source(parts, while_running=arguments.while_running)
+        secrets = source.secrets.read_secrets()
+        require_opened_stream_keys(source.store, secrets)
+        target = target_place.open_target(parts, is_for_tests=source_place.is_for_tests)
+        missing = secrets_to_add(secrets, target.secrets.read_secrets(), place=target.store.place)
+        summary = _summary(arguments, source.store, target.store)
+        with _progress(summary, total=2 * _count(source)) as advance:
+            copy_rows(source.store, target.store, advance)
+            copy_shared(source.shared, target.shared, advance)
+            summary.rows = compare_books(source.store, target.store, summary.add, advance)
+            summary.rows += compare_shared(source.shared, target.shared, summary.add, advance)
+        if summary.difference_count == 0:
+            target.secrets.write_secrets(missing)
+            target.complete()
     return _end(arguments, summary, "copied")
 
 
 def compare_two_books(arguments: argparse.Namespace) -> int:
     """Compare two books; return the exit code."""
     places = [parse_place(text, arguments) for text in (arguments.source, arguments.target)]
-    with _failures():
-        source, _ = places[0].open_source(while_running=arguments.while_running)
-        with source:
-            target, _ = places[1].open_source(while_running=arguments.while_running)
-            with target:
-                summary = _summary(arguments, source, target)
-                with _progress(summary, total=_count(source)) as advance:
-                    summary.rows = compare_books(source, target, summary.add, advance)
+    with _failures(), ExitStack() as parts:
+        source, target = (place.open_source(parts, while_running=arguments.while_running) for place in places)
+        summary = _summary(arguments, source.store, target.store)
+        with _progress(summary, total=_count(source)) as advance:
+            summary.rows = compare_books(source.store, target.store, summary.add, advance)
+            summary.rows += compare_shared(source.shared, target.shared, summary.add, advance)
     return _end(arguments, summary, "compared")
 
 
@@ -110,8 +116,9 @@ def _summary(arguments: argparse.Namespace, source: ReadableStore, target: Reada
     )
 
 
-def _count(source: ReadableStore) -> int:
-    return sum(source.count(table) for table in COPIED_TABLES)
+def _count(source: SourceParts) -> int:
+    of_book = sum(source.store.count(table) for table in COPIED_TABLES)
+    return of_book + sum(source.shared.count(table) for table in SHARED_TABLES)
 
 
 @contextmanager
@@ -162,7 +169,7 @@ def _lines(summary: CopySummary, done: str) -> Iterator[str]:
 def _described(difference: RowDifference) -> str:
     if difference.table == COUNTERS:
         return f"{COUNTERS}: {difference.key[0]} is smaller in the target"
-    columns = next(table.key for table in COPIED_TABLES if table.name == difference.table)
+    columns = next(table.key for table in (*COPIED_TABLES, *SHARED_TABLES) if table.name == difference.table)
     key = " ".join(f"{name}={value}" for name, value in zip(columns, difference.key, strict=True))
     kind = {"missing": "is missing in the target", "added": "is only in the target", "different": "differs"}
     members = f" in {', '.join(difference.columns)}" if difference.columns else ""

@@ -5,12 +5,17 @@ postgresql://..., postgres:postgresql://..., postgres:      the last one is `dat
 """
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Protocol
 
+import msgspec
+
 from stagebook.book.copying.copied_secrets import BookSecrets
-from stagebook.book.copying.copy_ports import SourceStore, TargetStore
+from stagebook.book.copying.copy_ports import SharedRows, SharedTarget, SourceStore, TargetStore
 from stagebook.book.copying.sqlite_copy import SqliteSource, SqliteTarget
+from stagebook.book.store import BookRefusedError
+from stagebook.cli.books.shared_files import SharedFilesSource, SharedFilesTarget
 from stagebook.cli.event_flags import require_psycopg
 from stagebook.cli.exit_codes import CommandFailedError
 from stagebook.cli.setting_flags import read_settings
@@ -24,17 +29,41 @@ _URL_STARTS: Final = ("postgresql://", "postgres://")
 _FILE_SUFFIXES: Final = (".sqlite3", ".sqlite", ".db")
 
 
+class SourceParts(msgspec.Struct, frozen=True, kw_only=True):
+    """A place that is read: the book, the webhooks and bearer keys, the secrets."""
+
+    store: SourceStore
+    shared: SharedRows
+    secrets: BookSecrets
+
+
+class TargetParts(msgspec.Struct, frozen=True, kw_only=True):
+    """A place that gets a copy, as SourceParts."""
+
+    store: TargetStore
+    shared: SharedTarget
+    secrets: BookSecrets
+
+    def complete(self) -> None:
+        """Make the copy durable, and the book that a server finds. The book comes last."""
+        self.shared.complete_shared()
+        self.store.complete()
+
+
 class CopyPlace(Protocol):
     """Where a book is, or where a copy goes."""
 
     is_for_tests: bool
     """Whether tests may have moved the times of the book (`testing_mark.py`)."""
 
-    def open_source(self, *, while_running: bool) -> tuple[SourceStore, BookSecrets]:
-        """Open the book for reading. Raises BookRefusedError and BookFailedError."""
+    def open_source(self, parts: ExitStack, *, while_running: bool) -> SourceParts:
+        """Open the book for reading; `parts` closes it.
 
-    def open_target(self, *, is_for_tests: bool) -> tuple[TargetStore, BookSecrets]:
-        """Begin a copy to this place. Raises BookRefusedError, BookFailedError and DataFolderError."""
+        Raises BookRefusedError, BookFailedError and DataFolderError.
+        """
+
+    def open_target(self, parts: ExitStack, *, is_for_tests: bool) -> TargetParts:
+        """Begin a copy to this place; `parts` ends it. Raises as `open_source`."""
 
 
 class SqlitePlace:
@@ -47,21 +76,24 @@ class SqlitePlace:
         self._path = self._folder.book_path if self._is_folder else path
         self.is_for_tests = self._folder.testing_mark_path.exists()
 
-    def open_source(self, *, while_running: bool) -> tuple[SourceStore, BookSecrets]:
+    def open_source(self, parts: ExitStack, *, while_running: bool) -> SourceParts:
         """Open the book for reading."""
-        return SqliteSource(self._path, while_running=while_running), SecretFiles(self._folder.path)
+        if not self._path.exists():
+            raise BookRefusedError(f"there is no book at {self._path}")
+        # Before the book, so that no position of a webhook is behind its end.
+        shared = parts.enter_context(SharedFilesSource(self._folder))
+        store = parts.enter_context(SqliteSource(self._path, while_running=while_running))
+        return SourceParts(store=store, shared=shared, secrets=SecretFiles(self._folder.path))
 
-    def open_target(self, *, is_for_tests: bool) -> tuple[TargetStore, BookSecrets]:
+    def open_target(self, parts: ExitStack, *, is_for_tests: bool) -> TargetParts:
         """Begin a copy to the file. A data folder is made if it is missing."""
         if self._is_folder:
             self._folder.prepare()
-        target = SqliteTarget(self._path)
-        try:
-            claim_folder(self._folder, is_testing=is_for_tests)
-        except BaseException:
-            target.__exit__(None, None, None)
-            raise
-        return target, SecretFiles(self._folder.path)
+        # It locks the folder.
+        store = parts.enter_context(SqliteTarget(self._path))
+        claim_folder(self._folder, is_testing=is_for_tests)
+        shared = parts.enter_context(SharedFilesTarget(self._folder))
+        return TargetParts(store=store, shared=shared, secrets=SecretFiles(self._folder.path))
 
 
 class PostgresPlace:
@@ -72,14 +104,14 @@ class PostgresPlace:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    def open_source(self, *, while_running: bool) -> tuple[SourceStore, BookSecrets]:
+    def open_source(self, parts: ExitStack, *, while_running: bool) -> SourceParts:
         """Open the book for reading."""
         from stagebook.book.copying.postgres_copy import PostgresSource  # an optional extra; see require_psycopg
 
-        source = PostgresSource(self._url, while_running=while_running)
-        return source, source
+        source = parts.enter_context(PostgresSource(self._url, while_running=while_running))
+        return SourceParts(store=source, shared=source, secrets=source)
 
-    def open_target(self, *, is_for_tests: bool) -> tuple[TargetStore, BookSecrets]:
+    def open_target(self, parts: ExitStack, *, is_for_tests: bool) -> TargetParts:
         """Begin a copy to the database."""
         from stagebook.book.copying.postgres_copy import PostgresTarget  # an optional extra; see require_psycopg
 
@@ -87,8 +119,8 @@ class PostgresPlace:
             raise CommandFailedError(
                 "tests may have moved the times of this book: copy it to a data folder, for `serve --testing`"
             )
-        target = PostgresTarget(self._url)
-        return target, target
+        target = parts.enter_context(PostgresTarget(self._url))
+        return TargetParts(store=target, shared=target, secrets=target)
 
 
 def parse_place(text: str, arguments: argparse.Namespace) -> CopyPlace:
