@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagebook.book.changes import DeleteResource, PutReplica
+from stagebook.book.server_book import ServerBook
 from stagebook.book.store import Book, ParticipantFilter
 from stagebook.stage.resources import ReplicationState
 from tests.book.sample import (
@@ -33,23 +34,37 @@ from tests.book.sample import (
 ARRIVALS = st.lists(st.tuples(st.integers(0, 4), st.integers(-3, 3)), max_size=12)
 
 
+async def check_newest_first(book: Book, *, before: int, limit: int, arrivals: list[tuple[int, int]]) -> None:
+    """Read pages of the newest events first, while further ones arrive."""
+    expected = list(await commit(book, *(append("p", at_ms=NOON_MS + number // 2) for number in range(before))))
+    expected.reverse()
+    seen: list[int] = []
+    waiting = list(arrivals)
+    while page := book.page_events(ARN, SESSION, "p", after=seen[-1] if seen else None, limit=limit):
+        seen += [row[0] for row in page]
+        count, later_ms = waiting.pop() if waiting else (0, 0)
+        await commit(book, *[append("p", at_ms=NOON_MS + 20 + later_ms)] * count)
+    assert seen == expected
+
+
+async def check_oldest_first(book: Book, *, before: int, limit: int, arrivals: list[tuple[int, int]]) -> None:
+    """Read pages of the oldest events first, while further ones arrive."""
+    expected = list(await commit(book, *(append("p", at_ms=NOON_MS + number // 2) for number in range(before))))
+    seen: list[int] = []
+    waiting = list(arrivals)
+    while page := book.page_events(ARN, SESSION, "p", after=seen[-1] if seen else None, limit=limit, oldest_first=True):
+        seen += [row[0] for row in page]
+        count, later_ms = waiting.pop() if waiting else (0, 0)
+        expected += await commit(book, *[append("p", at_ms=NOON_MS + 20 + later_ms)] * count)
+    assert seen == expected
+
+
 @settings(max_examples=25, deadline=None)
 @given(before=st.integers(0, 25), limit=st.integers(1, 6), arrivals=ARRIVALS)
 def test_newest_first_pages_show_exactly_the_events_present_at_the_first_page(
     before: int, limit: int, arrivals: list[tuple[int, int]]
 ) -> None:
-    async def check(book: Book) -> None:
-        expected = list(await commit(book, *(append("p", at_ms=NOON_MS + number // 2) for number in range(before))))
-        expected.reverse()
-        seen: list[int] = []
-        waiting = list(arrivals)
-        while page := book.page_events(ARN, SESSION, "p", after=seen[-1] if seen else None, limit=limit):
-            seen += [row[0] for row in page]
-            count, later_ms = waiting.pop() if waiting else (0, 0)
-            await commit(book, *[append("p", at_ms=NOON_MS + 20 + later_ms)] * count)
-        assert seen == expected
-
-    _with_session(check)
+    _with_session(lambda book: check_newest_first(book, before=before, limit=limit, arrivals=arrivals))
 
 
 @settings(max_examples=25, deadline=None)
@@ -57,19 +72,19 @@ def test_newest_first_pages_show_exactly_the_events_present_at_the_first_page(
 def test_oldest_first_pages_show_present_events_and_those_that_arrive(
     before: int, limit: int, arrivals: list[tuple[int, int]]
 ) -> None:
-    async def check(book: Book) -> None:
-        expected = list(await commit(book, *(append("p", at_ms=NOON_MS + number // 2) for number in range(before))))
-        seen: list[int] = []
-        waiting = list(arrivals)
-        while page := book.page_events(
-            ARN, SESSION, "p", after=seen[-1] if seen else None, limit=limit, oldest_first=True
-        ):
-            seen += [row[0] for row in page]
-            count, later_ms = waiting.pop() if waiting else (0, 0)
-            expected += await commit(book, *[append("p", at_ms=NOON_MS + 20 + later_ms)] * count)
-        assert seen == expected
+    _with_session(lambda book: check_oldest_first(book, before=before, limit=limit, arrivals=arrivals))
 
-    _with_session(check)
+
+async def test_pages_of_each_store_are_stable_while_events_arrive(book: ServerBook) -> None:
+    """One example of each of the two tests above, over each store."""
+    await commit(book, put_stage(), open_session(), put("p"))
+    await check_oldest_first(book, before=11, limit=3, arrivals=[(1, -3), (0, 0), (4, 3), (2, 0)])
+    seen: list[int] = []
+    newest = [row[0] for row in book.page_events(ARN, SESSION, "p", after=None, limit=100)]
+    while page := book.page_events(ARN, SESSION, "p", after=seen[-1] if seen else None, limit=4):
+        seen += [row[0] for row in page]
+        await commit(book, append("p", at_ms=NOON_MS + 30))
+    assert seen == newest
 
 
 @settings(max_examples=25, deadline=None)

@@ -53,11 +53,12 @@ def print_status(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         print(msgspec.json.format(msgspec.json.encode(status)).decode())
     else:
-        _print_tables(status, is_one=arguments.account is not None)
+        print_tables(status, is_one=arguments.account is not None)
     return EXIT_OK if status.is_healthy else EXIT_FAILED
 
 
-def _print_tables(status: ClusterStatus, *, is_one: bool) -> None:
+def print_tables(status: ClusterStatus, *, is_one: bool) -> None:
+    """Print the status as text. `is_one`: it is that of one account."""
     console = open_console()
     console.print(_node_table(status))
     if status.accounts:
