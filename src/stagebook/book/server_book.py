@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from stagebook.book.event_counts import EventCounts
+from stagebook.book.measured_book import MeasuredBook
 from stagebook.book.store import Book, BookFailedError
-from stagebook.latency_histogram import LatencyHistogram
 
 
 class CommitObserver(Protocol):
@@ -21,20 +20,8 @@ class CommitObserver(Protocol):
         """
 
 
-class ServerBook(Book, Protocol):
+class ServerBook(Book, MeasuredBook, Protocol):
     """A book that is open for writing, with what the server that has opened it measures and watches."""
-
-    @property
-    def event_counts(self) -> EventCounts:
-        """The events that were submitted since the book was opened."""
-
-    @property
-    def append_latency(self) -> LatencyHistogram:
-        """The time from the submission of transactions to their durability."""
-
-    @property
-    def stage_count(self) -> int:
-        """The number of stages of all accounts, without deleted ones; those that are not durable yet count."""
 
     @property
     def can_shrink(self) -> bool:

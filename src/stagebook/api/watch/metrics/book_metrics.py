@@ -2,32 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from stagebook.book.event_counts import EventCounts
-from stagebook.latency_histogram import LatencyHistogram
-
-
-class MeasuredBook(Protocol):
-    """What a book knows about itself."""
-
-    @property
-    def backlog(self) -> int:
-        """Number of transactions that were submitted and are not durable yet."""
-
-    @property
-    def event_counts(self) -> EventCounts:
-        """The events that were submitted since the book was opened."""
-
-    @property
-    def append_latency(self) -> LatencyHistogram:
-        """The time from the submission of transactions to their durability."""
-
-    @property
-    def stage_count(self) -> int:
-        """The number of stages of all accounts, without deleted ones."""
+from stagebook.book.measured_book import MeasuredBook
 
 
 class BookMetrics:
