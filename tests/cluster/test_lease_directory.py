@@ -8,7 +8,8 @@ from structlog.testing import capture_logs
 
 from stagebook.book.postgres.leases.account_leases import LeaseChanges, take_account
 from stagebook.book.postgres.leases.node_run import end_run, register_run
-from stagebook.book.postgres.postgres_connection import BookUnreachableError, PostgresConnection
+from stagebook.book.postgres.postgres_connection import PostgresConnection
+from stagebook.book.postgres.postgres_session import BookUnreachableError
 from stagebook.cluster import lease_directory
 from stagebook.cluster.account_owner import AccountOwner
 from stagebook.cluster.lease_directory import LeaseDirectory

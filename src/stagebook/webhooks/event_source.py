@@ -102,7 +102,7 @@ class _DatabaseEvents:
 
     def __init__(self, source: DatabaseSource, *, run_id: int) -> None:
         from stagebook.book.postgres.account_log import AccountLog
-        from stagebook.book.postgres.postgres_connection import BookUnreachableError
+        from stagebook.book.postgres.postgres_session import BookUnreachableError
 
         self._unreachable = BookUnreachableError
         self._log = AccountLog(source.url, run_id=run_id)

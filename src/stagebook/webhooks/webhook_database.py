@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from stagebook.book.postgres.leases.node_run import LEASE_SECONDS
-from stagebook.book.postgres.postgres_connection import BookUnreachableError, LockTimeoutError, PostgresConnection
+from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.postgres_readers import open_connection
+from stagebook.book.postgres.postgres_session import BookUnreachableError, LockTimeoutError
 from stagebook.book.postgres.statement_translation import translated
 from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.webhooks.webhook_tables import WebhooksBusyError, WebhookStorageError

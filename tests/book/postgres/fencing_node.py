@@ -36,7 +36,8 @@ from stagebook.book.postgres.leases.node_run import (
     register_run,
     renew_run,
 )
-from stagebook.book.postgres.postgres_connection import BookUnreachableError, PostgresConnection
+from stagebook.book.postgres.postgres_connection import PostgresConnection
+from stagebook.book.postgres.postgres_session import BookUnreachableError
 from stagebook.book.postgres.schema.account_functions import SEQUENCE_SLOTS
 from stagebook.book.postgres.write_function import WRITE, group_parameters
 from stagebook.book.store import BookFailedError

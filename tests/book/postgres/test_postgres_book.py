@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from stagebook.book.changes import PutStage, RevokeConnectionToken, sequence_time_ms
-from stagebook.book.postgres import postgres_committer, postgres_connection
+from stagebook.book.postgres import postgres_committer, postgres_session
 from stagebook.book.postgres.key_blocks import BLOCK_KEYS
 from stagebook.book.postgres.postgres_book import NodeDescription, PostgresBook
-from stagebook.book.postgres.postgres_connection import PostgresConnection, RunFencedError
+from stagebook.book.postgres.postgres_connection import PostgresConnection
+from stagebook.book.postgres.postgres_session import RunFencedError
 from stagebook.book.store import BookFailedError, BookRefusedError, ChangeRefusedError
 from stagebook.book.tables.stream_key_seal import SECRET_SIZE_BYTES
 from stagebook.stage.events import EventName
@@ -210,7 +211,7 @@ async def test_stream_keys_that_were_sealed_with_another_secret_are_refused(node
 async def test_closing_does_not_wait_for_a_database_that_does_not_answer(
     postgres_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_connection, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(postgres_session, "ANSWER_SECONDS", 0.5)
     monkeypatch.setattr(postgres_committer.PostgresCommitter, "stop_seconds", 0.1)
     empty_tables(postgres_database)
     with CuttableProxy(postgres_database) as proxy:
@@ -226,7 +227,7 @@ async def test_closing_does_not_wait_for_a_database_that_does_not_answer(
 
 
 async def test_a_short_outage_is_waited_for(postgres_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_connection, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(postgres_session, "ANSWER_SECONDS", 0.2)
     empty_tables(postgres_database)
     with CuttableProxy(postgres_database) as proxy:
         book = PostgresBook.open(proxy.url, node=NodeDescription(name="a"), read_secret=read_secret)

@@ -18,7 +18,8 @@ from stagebook.book.changes import (
     RevokeParticipant,
     sequence_time_ms,
 )
-from stagebook.book.postgres.postgres_connection import PostgresConnection, RunFencedError
+from stagebook.book.postgres.postgres_connection import PostgresConnection
+from stagebook.book.postgres.postgres_session import RunFencedError
 from stagebook.book.postgres.write_function import group_parameters
 from stagebook.book.tables.change_rows import PARTICIPANTS
 from stagebook.book.tables.table_event_log import TableEventLog

@@ -20,8 +20,9 @@ from stagebook.book.copying.copied_tables import COPIED_TABLES, COUNTED_SHARED, 
 from stagebook.book.copying.copy_ports import CHUNK_ROWS, KeyCounters
 from stagebook.book.postgres.key_blocks import BLOCK_KEYS
 from stagebook.book.postgres.leases.node_run import LEASE_SECONDS
-from stagebook.book.postgres.postgres_connection import PostgresConnection, failure
+from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.postgres_schema import POSTGRES_MIGRATIONS, BookInfo, migrate, require_schema
+from stagebook.book.postgres.postgres_session import failure
 from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.book.tables.queries import LAST_SEQUENCE
 from stagebook.book.tables.rows import Row

@@ -21,7 +21,8 @@ from typing import Final, TypeVar
 from psycopg import Error
 
 from stagebook.book.postgres.leases.node_run import HEARTBEAT_SECONDS, LEASE_SECONDS, renew_run
-from stagebook.book.postgres.postgres_connection import BookUnreachableError, LockTimeoutError, PostgresConnection
+from stagebook.book.postgres.postgres_connection import PostgresConnection
+from stagebook.book.postgres.postgres_session import BookUnreachableError, LockTimeoutError
 from stagebook.book.postgres.write_function import WRITE, group_parameters
 from stagebook.book.store import BookBusyError, BookFailedError, BookUnavailableError
 from stagebook.book.tables.writer.group_committer import TransactionGroup
@@ -102,7 +103,7 @@ class PostgresCommitter:
         self._repeat(lambda: renew_run(self._connection, self._run_id))
 
     def interrupt(self) -> None:
-        """Do not repeat any more. A statement ends by its own limit (`postgres_connection.py`)."""
+        """Do not repeat any more. A statement ends by its own limit (`postgres_session.py`)."""
         self._interrupted.set()
 
     def finish(self, *, is_failed: bool) -> None:

@@ -3,8 +3,9 @@
 from functools import partial
 from typing import Final
 
-from stagebook.book.postgres.postgres_connection import SESSION_SETTINGS, PostgresConnection
+from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.postgres_schema import require_schema
+from stagebook.book.postgres.postgres_session import SESSION_SETTINGS
 from stagebook.book.tables.pooled.pooled_pages import PooledPages
 from stagebook.book.tables.pooled.reader_pool import THREADS, ReaderPool
 from stagebook.book.tables.session_history import SessionHistory

@@ -5,7 +5,7 @@ What differs:
 * Parameters: `:name` and `?` become `%(name)s` and `%s`, which psycopg sends beside the statement. A parameter that is
   compared with NULL gets a type, which PostgreSQL cannot infer there.
 * Hints: `INDEXED BY` is left out. SQLite's CROSS JOIN with a condition is an inner join; the session settings make the
-  planner choose index searches (`postgres_connection.py`).
+  planner choose index searches (`postgres_session.py`).
 * Functions: max of several values is `greatest`.
 * Statements of which a part means something else have a form of their own in TRANSLATED.
 

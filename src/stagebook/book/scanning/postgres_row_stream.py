@@ -10,8 +10,9 @@ from typing import Final
 
 import psycopg
 
-from stagebook.book.postgres.postgres_connection import PostgresConnection, failure
+from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.postgres_schema import require_schema
+from stagebook.book.postgres.postgres_session import failure
 from stagebook.book.postgres.statement_translation import translated
 from stagebook.book.tables.rows import Row
 from stagebook.book.tables.table_connection import Parameters

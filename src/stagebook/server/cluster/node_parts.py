@@ -20,9 +20,10 @@ from stagebook.book.book_source import DatabaseSource
 from stagebook.book.memory.memory_book import MemoryBook
 from stagebook.book.postgres.leases.database_contact import DatabaseContact
 from stagebook.book.postgres.postgres_book import NodeDescription, PostgresBook
-from stagebook.book.postgres.postgres_connection import PostgresConnection, durability_warnings, place_of
+from stagebook.book.postgres.postgres_connection import PostgresConnection, durability_warnings
 from stagebook.book.postgres.postgres_readers import open_event_log, open_pool, open_reader
 from stagebook.book.postgres.postgres_schema import migrate
+from stagebook.book.postgres.postgres_session import place_of
 from stagebook.book.postgres.shared_secrets import SharedSecrets
 from stagebook.book.tables.pooled.pooled_pages import PooledPages
 from stagebook.book.tables.stream_key_seal import StreamKeySeal

@@ -9,7 +9,8 @@ import pytest
 from stagebook.book.postgres.leases.account_leases import LeaseChanges, take_account
 from stagebook.book.postgres.leases.lease_reads import read_leases
 from stagebook.book.postgres.leases.node_run import end_run, register_run, renew_run
-from stagebook.book.postgres.postgres_connection import BookUnreachableError, PostgresConnection, RunFencedError
+from stagebook.book.postgres.postgres_connection import PostgresConnection
+from stagebook.book.postgres.postgres_session import BookUnreachableError, RunFencedError
 
 ACCOUNT = "123456789012"
 LATE = "UPDATE node_run SET heartbeat_at = clock_timestamp() - interval '3.1 s' WHERE run_id = %s"

@@ -8,7 +8,8 @@ import pytest
 from stagebook.book.postgres.leases.account_leases import take_account
 from stagebook.book.postgres.leases.lease_reads import LeasePosition, LivingRun, read_leases, renumber_leases
 from stagebook.book.postgres.leases.node_run import end_run, register_run
-from stagebook.book.postgres.postgres_connection import SESSION_SETTINGS, PostgresConnection
+from stagebook.book.postgres.postgres_connection import PostgresConnection
+from stagebook.book.postgres.postgres_session import SESSION_SETTINGS
 
 ACCOUNT, OTHER = "111122223333", "444455556666"
 LATE = "UPDATE node_run SET heartbeat_at = clock_timestamp() - interval '3.1 s' WHERE run_id = %s"

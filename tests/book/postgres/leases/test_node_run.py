@@ -12,7 +12,8 @@ from stagebook.book.postgres.leases.node_run import (
     register_run,
     renew_run,
 )
-from stagebook.book.postgres.postgres_connection import PostgresConnection, RunFencedError
+from stagebook.book.postgres.postgres_connection import PostgresConnection
+from stagebook.book.postgres.postgres_session import RunFencedError
 from stagebook.book.postgres.schema.account_functions import SEQUENCE_SLOTS
 from stagebook.book.store import BookFailedError
 

@@ -16,7 +16,8 @@ import msgspec
 
 from stagebook.book.postgres.leases.account_leases import take_account
 from stagebook.book.postgres.leases.node_run import LEASE_SECONDS, end_run
-from stagebook.book.postgres.postgres_connection import BookUnreachableError, PostgresConnection
+from stagebook.book.postgres.postgres_connection import PostgresConnection
+from stagebook.book.postgres.postgres_session import BookUnreachableError
 from stagebook.book.store import BookFailedError
 from stagebook.book.tables.account_keys import AccountKeys, read_account_keys
 from stagebook.book.tables.rows import Row

@@ -15,7 +15,8 @@ from typing import Final
 import msgspec
 
 from stagebook.book.postgres.leases.node_run import LEASE_SECONDS
-from stagebook.book.postgres.postgres_connection import LockTimeoutError, PostgresConnection
+from stagebook.book.postgres.postgres_connection import PostgresConnection
+from stagebook.book.postgres.postgres_session import LockTimeoutError
 
 _CHANNEL: Final = "stagebook_account_lease"
 _TAKE: Final = "SELECT is_taken, account_sequence, former_run FROM account_take_1(%s, %s, %s::double precision)"

@@ -22,7 +22,8 @@ from typing import Final
 
 import msgspec
 
-from stagebook.book.postgres.postgres_connection import PostgresConnection, RunFencedError
+from stagebook.book.postgres.postgres_connection import PostgresConnection
+from stagebook.book.postgres.postgres_session import RunFencedError
 
 LEASE_SECONDS: Final = 3.0
 """How long a run is believed after its last heartbeat."""
