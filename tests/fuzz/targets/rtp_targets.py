@@ -21,6 +21,7 @@ from stagebook.media.rtc.ice.stun import (
     parse_binding_request,
     unknown_attributes_error,
 )
+from stagebook.media.rtc.rtp.missing_packets import MAX_MISSING_PACKETS
 from stagebook.media.rtc.rtp.red_payload import MAX_REPEATED_FRAMES, unpack_red
 from stagebook.media.rtc.rtp.renumbering import Renumbering
 from stagebook.media.rtc.rtp.rtcp import (
@@ -38,7 +39,7 @@ from stagebook.media.rtc.rtp.rtcp import (
 )
 from stagebook.media.rtc.rtp.rtcp_writer import pack_nack, write_receiver_report, write_remb, write_sender_report
 from stagebook.media.rtc.rtp.rtp_packet import HEADER, extension_value, parse_rtp
-from stagebook.media.rtc.rtp.stream_receiver import MAX_MISSING_PACKETS, StreamReceiver
+from stagebook.media.rtc.rtp.stream_receiver import StreamReceiver
 from stagebook.media.rtc.rtp.transport_arrivals import TransportArrivals
 from stagebook.media.rtc.sfu.simulcast.picture_layers import PictureLayerReader
 from stagebook.media.rtc.sfu.simulcast.picture_numbers import PictureNumbers

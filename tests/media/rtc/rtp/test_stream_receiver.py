@@ -6,16 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stagebook.media.rtc.rtp.missing_packets import KEPT_PACKETS, MAX_MISSING_PACKETS, NACK_ATTEMPTS
 from stagebook.media.rtc.rtp.path_timing import FIRST_RETRY_SECONDS, PathTiming
 from stagebook.media.rtc.rtp.rtcp import ReportBlock
-from stagebook.media.rtc.rtp.stream_receiver import (
-    KEPT_PACKETS,
-    MAX_DROPOUT_PACKETS,
-    MAX_MISSING_PACKETS,
-    NACK_ATTEMPTS,
-    Arrival,
-    StreamReceiver,
-)
+from stagebook.media.rtc.rtp.stream_receiver import MAX_DROPOUT_PACKETS, Arrival, StreamReceiver
 from tests.media.rtc.operation_count import count_operations
 
 
@@ -43,9 +37,9 @@ def test_a_packet_is_newest_late_or_discarded() -> None:
 
 def test_missing_packets_are_requested_at_once() -> None:
     stream = receiver(65534, 1)
-    assert stream.next_nack_at == 0.0
+    assert stream.missing.next_request_at == 0.0
     assert stream.due_nacks(0.0) == [65535, 0]
-    assert stream.next_nack_at > 0.0
+    assert stream.missing.next_request_at > 0.0
 
 
 def test_a_packet_is_requested_at_growing_intervals_and_then_given_up() -> None:
@@ -54,8 +48,8 @@ def test_a_packet_is_requested_at_growing_intervals_and_then_given_up() -> None:
     assert len(requested_at) == NACK_ATTEMPTS
     pauses = [later - earlier for earlier, later in itertools.pairwise(requested_at)]
     assert pauses == sorted(pauses)
-    assert stream.given_up
-    assert stream.next_nack_at == float("inf")
+    assert stream.missing.given_up
+    assert stream.missing.next_request_at == float("inf")
     assert take(stream, 2, now=10.0) is Arrival.LATE
 
 
@@ -65,7 +59,7 @@ def test_a_packet_that_arrived_is_not_requested() -> None:
     assert stream.repair(3, 0.0)
     assert stream.due_nacks(0.0) == []
     assert not stream.repair(3, 0.0)
-    assert stream.recovered_packets == 2
+    assert stream.missing.recovered == 2
 
 
 def test_a_repair_of_a_packet_that_is_not_missing_is_rejected() -> None:
@@ -132,7 +126,7 @@ def test_a_packet_is_requested_at_most_once_in_a_round_trip_time(round_trip_seco
 def test_the_packets_of_an_outage_are_not_requested() -> None:
     stream = receiver(1, MAX_MISSING_PACKETS + 3)
     assert stream.due_nacks(0.0) == []
-    assert stream.given_up
+    assert stream.missing.given_up
 
 
 def test_packets_too_far_behind_are_no_longer_missing() -> None:
@@ -265,7 +259,7 @@ def receive_every_second_packet(count: int) -> None:
     receiver = StreamReceiver(ssrc=1, clock_rate=90_000)
     for number in range(count):
         receiver.receive(sequence=2 * number, timestamp=0, now=0.0)
-        if receiver.next_nack_at <= 0.0:
+        if receiver.missing.next_request_at <= 0.0:
             assert receiver.due_nacks(0.0) == [2 * number - 1]
 
 
@@ -280,5 +274,5 @@ def test_nothing_is_kept_of_packets_that_are_too_old() -> None:
     for number in range(20_000):
         receiver.receive(sequence=4 * number & 0xFFFF, timestamp=0, now=number / 1000)
         receiver.due_nacks(number / 1000)
-    assert len(receiver._missing) <= MAX_MISSING_PACKETS
-    assert len(receiver._requests) <= 4 * MAX_MISSING_PACKETS
+    assert len(receiver.missing) <= MAX_MISSING_PACKETS
+    assert len(receiver.missing._requests) <= 4 * MAX_MISSING_PACKETS

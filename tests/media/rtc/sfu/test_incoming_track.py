@@ -202,8 +202,8 @@ def test_an_rtx_stream_is_assigned_to_its_layer(found_by: str) -> None:
         scenario.send(2, 6, vp8_delta())
     scenario.repair(20, 2, b"lost", rid="h" if found_by == "repaired-rid" else None)
     assert not scenario.incoming.layers[2].receiver.is_missing(2)
-    assert scenario.incoming.layers[2].receiver.recovered_packets == 1
-    assert scenario.incoming.layers[1].receiver.recovered_packets == 0
+    assert scenario.incoming.layers[2].receiver.missing.recovered == 1
+    assert scenario.incoming.layers[1].receiver.missing.recovered == 0
 
 
 def test_an_rtx_packet_of_an_unknown_layer_is_ignored() -> None:

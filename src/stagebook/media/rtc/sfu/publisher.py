@@ -192,8 +192,8 @@ class Publisher:
         track = self._by_payload_type.get(parsed.payload_type) or self._take_alternative(parsed, now)
         if track is not None:
             layer = track.receive(parsed, now)
-            if layer is not None and layer.receiver.next_nack_at < self._nack_at:
-                self._nack_at = layer.receiver.next_nack_at
+            if layer is not None and layer.receiver.missing.next_request_at < self._nack_at:
+                self._nack_at = layer.receiver.missing.next_request_at
             return
         repaired = self._by_rtx_type.get(parsed.payload_type)
         if repaired is not None:
@@ -258,9 +258,9 @@ class Publisher:
             self._send_arrivals(now)
         for track in self.tracks:
             for layer in track.layers.values():
-                if layer.receiver.given_up:
+                if layer.receiver.missing.given_up:
                     # A packet is lost for good: the video stays damaged until the next keyframe.
-                    layer.receiver.given_up = False
+                    layer.receiver.missing.given_up = False
                     if track.is_followed(layer) and track.plan.kind is MediaKind.VIDEO:
                         track.request_keyframe(layer, now)
         if now - self._reported_at >= REPORT_INTERVAL_SECONDS:
@@ -302,10 +302,11 @@ class Publisher:
         self._nack_at = float("inf")
         for track in self.tracks:
             for layer in track.layers.values():
-                due = layer.receiver.due_nacks(now) if now >= layer.receiver.next_nack_at else ()
+                missing = layer.receiver.missing
+                due = layer.receiver.due_nacks(now) if now >= missing.next_request_at else ()
                 if due and "nack" in track.plan.feedback:
                     self._feedback.request_packets(layer, due)
-                self._nack_at = min(self._nack_at, layer.receiver.next_nack_at)
+                self._nack_at = min(self._nack_at, missing.next_request_at)
 
     def _send_arrivals(self, now: float) -> None:
         ssrc = next((ssrc for track in self.tracks for ssrc in track.layers), None)

@@ -102,7 +102,7 @@ def _received(track: IncomingTrack, layer: Layer) -> StreamStatistics:
         bitrate_bps=layer.bitrate_bps,
         packets=max(0, receiver.expected_packets - receiver.lost_packets),
         lost_packets=receiver.lost_packets,
-        repaired_packets=receiver.recovered_packets,
+        repaired_packets=receiver.missing.recovered,
         jitter_seconds=receiver.jitter_seconds,
     )
 
