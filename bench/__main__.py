@@ -14,6 +14,7 @@ from bench.appends.run import measure_appends
 from bench.cluster.run import measure_nodes
 from bench.composition.run import measure_composition
 from bench.drawing.run import measure_drawing
+from bench.engines.run import measure_engines
 from bench.export.run import measure_export
 from bench.forwarder.run import measure_forwarder
 from bench.ingest.run import measure_ingest
@@ -34,6 +35,7 @@ PARTS: dict[str, Callable[[Path], Part]] = {
     "page": measure_page,
     "appends": measure_appends,
     "forwarder": measure_forwarder,
+    "engines": measure_engines,
     "join": measure_join,
     "ingest": measure_ingest,
     "recorder": measure_recorder,

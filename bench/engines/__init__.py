@@ -1,0 +1,1 @@
+"""One publisher on several engine processes."""
