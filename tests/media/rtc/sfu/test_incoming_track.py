@@ -7,10 +7,11 @@ from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
 from stagebook.media.rtc.rtp.source_meter import SourceMeter
 from stagebook.media.rtc.sdp.header_extensions import HeaderExtensions
 from stagebook.media.rtc.sdp.media_plan import TrackPlan
-from stagebook.media.rtc.sfu.incoming_track import MAX_KNOWN_RIDS, MAX_LAYERS, IncomingTrack
+from stagebook.media.rtc.sfu.incoming_track import MAX_LAYERS, IncomingTrack
 from stagebook.media.rtc.sfu.published_track import PublishedTrack
 from stagebook.media.rtc.sfu.simulcast.keyframe_requests import KEYFRAME_INTERVAL_SECONDS, MAX_KEYFRAMES_AT_ONCE
 from stagebook.media.rtc.sfu.simulcast.simulcast_layers import FORGET_SECONDS, SILENCE_SECONDS, Layer
+from stagebook.media.rtc.sfu.simulcast.stream_identity import MAX_KNOWN_RIDS
 from tests.media.rtc.packets import one_byte_extension, vp8_delta, vp8_keyframe
 from tests.media.rtc.sfu.fake_viewer import FakeViewer
 

@@ -16,7 +16,7 @@ from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.codecs.h264_parameter_sets import ParameterSets
 from stagebook.media.rtc.rtp.path_timing import PathTiming
 from stagebook.media.rtc.rtp.red_payload import unpack_red
-from stagebook.media.rtc.rtp.rtp_packet import RTX_HEADER_SIZE_BYTES, RtpPacket, extension_value
+from stagebook.media.rtc.rtp.rtp_packet import RTX_HEADER_SIZE_BYTES, RtpPacket
 from stagebook.media.rtc.rtp.source_meter import SourceMeter
 from stagebook.media.rtc.rtp.stream_receiver import Arrival
 from stagebook.media.rtc.sdp.media_plan import TrackPlan
@@ -25,15 +25,13 @@ from stagebook.media.rtc.sfu.simulcast.keyframe_requests import KeyframeRequests
 from stagebook.media.rtc.sfu.simulcast.layer_selection import LayerSelection
 from stagebook.media.rtc.sfu.simulcast.picture_layers import ANY_START, PictureLayer, PictureLayerReader
 from stagebook.media.rtc.sfu.simulcast.simulcast_layers import FORGET_SECONDS, Layer
+from stagebook.media.rtc.sfu.simulcast.stream_identity import StreamIdentity
 from stagebook.media.rtc.sfu.source_track import SourceTrack
 
 _PACKETS_BEFORE_KEYFRAME = 4
 """The packets just before a keyframe's first slice that may hold its parameter sets: delimiter, SPS, PPS and SEI."""
 MAX_LAYERS = 6
 """Three simulcast layers, and three more for a sender that restarts with new SSRCs."""
-MAX_KNOWN_RIDS = 32
-"""SSRCs whose RID is kept, those of removed layers included."""
-
 SIZE_SECONDS = 2.0
 MAX_SIZE_REQUESTS = 3
 """When a keyframe is requested of a simulcast layer whose size is unknown, and how often at most."""
@@ -65,12 +63,13 @@ class IncomingTrack:
         self._is_audio = plan.kind is MediaKind.AUDIO
         self._meter: SourceMeter | None = None
         """The meter of the source."""
-        self._rtx_layers: dict[int, Layer] = {}
-        """Layers by the SSRC of their RTX stream."""
-        self.rids: dict[int, str] = {}
-        """RIDs by media SSRC. They are kept when a layer is removed: Chromium sends the RID of an SSRC only until the
-        first receiver report about it, and not again when it resumes a layer."""
+        self._identity = StreamIdentity(plan)
         self._keyframes = KeyframeRequests(lambda layer: send_keyframe_request(self, layer))
+
+    @property
+    def rids(self) -> dict[int, str]:
+        """RIDs by media SSRC, those of removed layers included."""
+        return self._identity.rids
 
     # The tracks of the source
 
@@ -171,7 +170,7 @@ class IncomingTrack:
             # An empty packet is padding, sent to probe the bandwidth.
             return
         sequence = int.from_bytes(packet.payload[:RTX_HEADER_SIZE_BYTES], "big")
-        layer = self._rtx_layers.get(packet.ssrc) or self._find_rtx_layer(packet, sequence)
+        layer = self._identity.repaired_layer(packet, sequence, self.layers)
         if layer is None:
             self.ignored_packets += 1
             return
@@ -288,13 +287,13 @@ class IncomingTrack:
             if self.is_followed(stalest) or now - stalest.last_packet_at < FORGET_SECONDS / 2:
                 return None
             self._remove_layer(stalest)
-        rid = self._rid(packet)
+        rid = self._identity.rid(packet)
         sets = ParameterSets(self.plan.parameter_sets) if self.plan.codec is Codec.H264 else None
         layer = Layer(
             ssrc=packet.ssrc,
             clock_rate=self.plan.clock_rate,
             rid=rid,
-            encoding_id=self._encoding_id(packet.ssrc, rid),
+            encoding_id=self._identity.encoding_id(packet.ssrc, rid),
             now=now,
             parameter_sets=sets,
             pictures=None if self._is_audio else PictureLayerReader(self.plan.codec),
@@ -304,51 +303,9 @@ class IncomingTrack:
         self.layers[packet.ssrc] = layer
         return layer
 
-    def _rid(self, packet: RtpPacket) -> str | None:
-        """The RID of a packet's SSRC: that of the packet, or that of an earlier one."""
-        rid = _extension_string(packet.extension, self.plan.extensions.rid)
-        if rid is None:
-            return self.rids.get(packet.ssrc)
-        if packet.ssrc not in self.rids and len(self.rids) >= MAX_KNOWN_RIDS:
-            del self.rids[next(iter(self.rids))]
-        self.rids[packet.ssrc] = rid
-        return rid
-
-    def _encoding_id(self, ssrc: int, rid: str | None) -> str | None:
-        if self.plan.rids:
-            return rid if rid in self.plan.rids else None
-        return str(self.plan.ssrcs.index(ssrc)) if self.plan.encoding_ids and ssrc in self.plan.ssrcs else None
-
-    def _find_rtx_layer(self, packet: RtpPacket, sequence: int) -> Layer | None:
-        """The layer that an unknown RTX SSRC repairs.
-
-        In this order: the SDP says so (ssrc-group FID), the packet's repaired-rid extension says so (RFC 8852), or only
-        one layer misses the packet.
-        """
-        layer = self.layers.get(self.plan.rtx_of.get(packet.ssrc, -1))
-        rid = _extension_string(packet.extension, self.plan.extensions.repaired_rid)
-        if layer is None and rid is not None:
-            layer = next((known for known in self.layers.values() if known.rid == rid), None)
-        if layer is None and rid is None:
-            waiting = [known for known in self.layers.values() if known.receiver.is_missing(sequence)]
-            layer = waiting[0] if len(waiting) == 1 else None
-        if layer is not None:
-            self._remove_rtx_of(layer)
-            self._rtx_layers[packet.ssrc] = layer
-        return layer
-
     def _remove_layer(self, layer: Layer) -> None:
         del self.layers[layer.ssrc]
-        self._remove_rtx_of(layer)
+        self._identity.forget_rtx_of(layer)
         for selection in self.selections:
             if selection.target is layer:
                 selection.target = None
-
-    def _remove_rtx_of(self, layer: Layer) -> None:
-        self._rtx_layers = {ssrc: other for ssrc, other in self._rtx_layers.items() if other is not layer}
-
-
-def _extension_string(extension: bytes, element_id: int | None) -> str | None:
-    """The value of a header extension element (RFC 8285) that holds a string, such as a rid."""
-    value = extension_value(extension, element_id) if element_id is not None and extension else None
-    return value.decode("ascii", "replace") if value else None
