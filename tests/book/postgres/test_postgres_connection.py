@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from stagebook.book.postgres import postgres_connection
 from stagebook.book.postgres.postgres_connection import PostgresConnection, durability_warnings
 from stagebook.book.postgres.postgres_session import BookUnreachableError, LockTimeoutError, place_of
 from stagebook.book.store import BookDamagedError, BookFailedError, BookRefusedError
@@ -122,6 +123,18 @@ def test_another_thread_interrupts_a_statement(connection: PostgresConnection) -
 def test_damage_is_told(connection: PostgresConnection, code: str) -> None:
     with pytest.raises(BookDamagedError, match="Restore it from a backup"):
         connection.script(f"DO $$ BEGIN RAISE EXCEPTION 'bad page' USING ERRCODE = '{code}'; END $$")
+
+
+def test_a_database_that_another_server_has_replaced_fails_the_statement_and_not_the_start(
+    connection: PostgresConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_url: str, _settings: object) -> None:
+        raise BookRefusedError("it has the encoding LATIN1")
+
+    connection.session.close()
+    monkeypatch.setattr(postgres_connection, "connect", refuse)
+    with pytest.raises(BookFailedError, match="LATIN1"):
+        connection.execute("SELECT 1")
 
 
 def test_a_closed_connection_stays_closed(connection: PostgresConnection) -> None:

@@ -23,7 +23,7 @@ from stagebook.book.postgres.postgres_session import (
     place_of,
 )
 from stagebook.book.postgres.statement_translation import translated
-from stagebook.book.store import BookDamagedError, BookFailedError
+from stagebook.book.store import BookDamagedError, BookFailedError, BookRefusedError
 from stagebook.book.tables.rows import Row
 from stagebook.book.tables.table_connection import Parameters
 
@@ -65,7 +65,11 @@ class PostgresConnection:
         session = self._session
         if session is None or session.closed:
             self._drop()
-            session = self._session = connect(self._url, self._settings)
+            try:
+                session = self._session = connect(self._url, self._settings)
+            except BookRefusedError as error:
+                # That is the answer to a start. Whoever reads or writes expects the failures of a book.
+                raise BookFailedError(str(error)) from error
         return session
 
     def rows(self, statement: str, parameters: Parameters = ()) -> list[Row]:

@@ -22,6 +22,8 @@ from stagebook.media.port import (
     Closed,
     Connected,
     MediaFact,
+    MediaRefusedError,
+    RefusalReason,
     SourceMeasured,
 )
 
@@ -75,7 +77,8 @@ class EncoderUplinks:
     async def open_feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket:
         """Allow an encoder's connection to feed a source, and return the ticket for the media bus.
 
-        Connected is reported when LiveKit has the source. Raises MediaRefusedError (BUSY, ENGINE_LOST).
+        Connected is reported when LiveKit has the source. Raises MediaRefusedError (BUSY, ENGINE_LOST; UNKNOWN_SOURCE
+        if the feed or its source is ended meanwhile).
         """
         source = self._sources.get(source_id)
         is_new = source is None
@@ -87,6 +90,7 @@ class EncoderUplinks:
         try:
             if is_new:
                 await self._service.create_room(room, empty_timeout_seconds=EMPTY_TIMEOUT_SECONDS)
+                self._require_open(source_id, source, connection_id)
             return await self._pool.open_feed(
                 connection_id=connection_id,
                 source_id=source_id,
@@ -129,6 +133,11 @@ class EncoderUplinks:
             self._pool.end_source(source_id=owner)
             self._lose_feeds(owner, feed_ids)
         return True
+
+    def _require_open(self, source_id: str, source: _UplinkedSource, connection_id: str) -> None:
+        """Raise MediaRefusedError if a source or its feed was ended while its room was made."""
+        if self._sources.get(source_id) is not source or connection_id not in source.feed_ids:
+            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_SOURCE, detail="the source has ended")
 
     def _note_connected(self, source_id: str) -> None:
         source = self._sources.get(source_id)
