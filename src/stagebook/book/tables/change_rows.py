@@ -32,7 +32,7 @@ from stagebook.book.changes import (
 from stagebook.book.event_counts import EventCounts
 from stagebook.book.store import BookFailedError, ChangeRefusedError
 from stagebook.book.tables.compositions.composition_rows import composition_event_row, composition_row
-from stagebook.book.tables.row_keys import RowKeys, SessionKeys, Undo
+from stagebook.book.tables.row_keys import RowKeys, SessionKeys, StageKeys, Undo
 from stagebook.book.tables.rows import (
     ERROR_CODE_CODE,
     EVENT_NAME_CODE,
@@ -134,21 +134,25 @@ class ChangeTranslator:
                 rows.append((table, _encode(row).decode()))
         except Exception as error:
             self.last_sequence = last_sequence
-            for undo_step in reversed(undo):
-                undo_step()
-            self._take_back(changes, len(sequences))
+            self._revert(changes, len(sequences), undo)
             if isinstance(error, ChangeRefusedError | BookFailedError):
                 raise
             raise ChangeRefusedError(f"a change has a value of a wrong type or range: {error}") from error
+        self._note_connected()
+        self._keys.submitted += 1
+        return tuple(sequences), rows
+
+    def _note_connected(self) -> None:
+        """Note which of the participants that the transaction has put are connected."""
         for session, record in self._put:
             is_connected = record.state is _CONNECTED
             if session.left or not is_connected:
                 self._keys.note_connected(session, record.participant_id, is_connected=is_connected)
-        self._keys.submitted += 1
-        return tuple(sequences), rows
 
-    def _take_back(self, changes: Sequence[Change], count: int) -> None:
-        """Take the first `count` events of a refused transaction out of the counters."""
+    def _revert(self, changes: Sequence[Change], count: int, undo: Undo) -> None:
+        """Give back the keys of a refused transaction, and take its first `count` events out of the counters."""
+        for undo_step in reversed(undo):
+            undo_step()
         events = [change for change in changes if isinstance(change, AppendEvent | AppendCompositionEvent)]
         for event in (change.event for change in events[:count] if isinstance(change, AppendEvent)):
             self.event_counts.add(EVENT_NAME_CODE[event.name], ERROR_CODE_CODE[event.error_code], count=-1)
@@ -228,19 +232,13 @@ class ChangeTranslator:
                 return DELETIONS, (known.stage_key, change.at_ms)
             case OpenSession():
                 known, session = self._keys.start_session(change.stage_arn, change.session_id, change.start_ms, undo)
-                return SESSIONS, (session.session_key, known.stage_key, session.session_id, session.start_ms, None)
+                return SESSIONS, _session_row(known, session, end_ms=None)
             case EndSession():
                 known, session = self._keys.end_session(change.stage_arn, change.session_id, undo)
                 # The next session of the stage must not start before this end, even if the server restarts with a
                 # clock that went back. So the end counts as the newest time of the book.
                 self.last_sequence = max(self.last_sequence, change.end_ms << SEQUENCE_TIME_SHIFT)
-                return SESSIONS, (
-                    session.session_key,
-                    known.stage_key,
-                    session.session_id,
-                    session.start_ms,
-                    change.end_ms,
-                )
+                return SESSIONS, _session_row(known, session, end_ms=change.end_ms)
             case RevokeParticipant():
                 known = self._keys.stage(change.stage_arn)
                 if known.deleted:
@@ -272,3 +270,7 @@ class ChangeTranslator:
             self._keys.session_key(replica.destination_stage_arn, replica.destination_session_id),
             REPLICATION_STATE_CODE[replica.state],
         )
+
+
+def _session_row(stage: StageKeys, session: SessionKeys, *, end_ms: int | None) -> Row:
+    return (session.session_key, stage.stage_key, session.session_id, session.start_ms, end_ms)

@@ -46,17 +46,7 @@ def import_events(arguments: argparse.Namespace) -> int:
         )
     folder = DataFolder(Path(settings.data))
     try:
-        with ExitStack() as stack:
-            files = ImportFiles([_open(name, stack) for name in arguments.files], session)
-            folder.prepare()
-            lock = stack.enter_context(BookLock.take(folder.book_path))
-            if arguments.testing and not arguments.dry_run:
-                claim_folder(folder, is_testing=True)
-            read_secret = partial(folder.stream_key_secret, randomness=SystemRandomness())
-            insertion = stack.enter_context(BookInsertion(folder.book_path, lock, read_secret=read_secret))
-            summary = _run(insertion, files)
-            if not arguments.dry_run:
-                insertion.commit()
+        summary = _import_into(folder, arguments, session)
     except RuleBrokenError as error:
         rule = next(rule for rule in RULES if rule.name == error.violation.rule)
         text = f"nothing was imported: {printable(str(error))}\n  {rule.name}: {rule.text} ({rule.source})"
@@ -68,6 +58,22 @@ def import_events(arguments: argparse.Namespace) -> int:
     for warning in _warnings(summary, folder):
         console.print(f"warning: {warning}")
     return EXIT_OK
+
+
+def _import_into(folder: DataFolder, arguments: argparse.Namespace, session: NamedSession | None) -> ImportSummary:
+    """Import the files into the book of a data folder. With --dry-run nothing is written."""
+    with ExitStack() as stack:
+        files = ImportFiles([_open(name, stack) for name in arguments.files], session)
+        folder.prepare()
+        lock = stack.enter_context(BookLock.take(folder.book_path))
+        if arguments.testing and not arguments.dry_run:
+            claim_folder(folder, is_testing=True)
+        read_secret = partial(folder.stream_key_secret, randomness=SystemRandomness())
+        insertion = stack.enter_context(BookInsertion(folder.book_path, lock, read_secret=read_secret))
+        summary = _run(insertion, files)
+        if not arguments.dry_run:
+            insertion.commit()
+        return summary
 
 
 def _warnings(summary: ImportSummary, folder: DataFolder) -> Iterator[str]:
