@@ -187,11 +187,13 @@ def explained(connection: PostgresConnection, name: str) -> dict[str, Any]:
 
     statement = re.sub(r"%(?:\((\w+)\))?s", number, translated(STATEMENTS[name]))
     types = ", ".join({bool: "boolean", int: "bigint"}.get(type(value), "unknown") for value in values)
-    connection.script("DEALLOCATE ALL")
     connection.session.execute(f"PREPARE tested{f'({types})' if types else ''} AS {statement}".encode())
     arguments = ", ".join("NULL" if value is None else f"'{value}'" for value in values)
     execute = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE tested{f'({arguments})' if values else ''}"
-    ((plan,),) = connection.session.execute(execute.encode(), prepare=False).fetchall()
+    try:
+        ((plan,),) = connection.session.execute(execute.encode(), prepare=False).fetchall()
+    finally:
+        connection.script("DEALLOCATE tested")
     result: dict[str, Any] = plan[0]["Plan"]
     return result
 
@@ -228,6 +230,22 @@ def test_a_filter_may_be_absent(filled: PostgresConnection, name: str) -> None:
 def test_the_log_at_numbers_has_their_order(filled: PostgresConnection) -> None:
     rows = filled.rows(queries.READ_LOG_AT, {"sequences": "[9,3,99999,7]"})
     assert [row[5] for row in rows] == [9, 3, 7]
+
+
+@pytest.mark.parametrize("name", ["READ_LOG_OF_ACCOUNTS", "READ_COMPOSITION_LOG_OF_ACCOUNTS"])
+def test_the_accounts_of_a_node_are_hashed_once_for_all_events_that_are_read(
+    filled: PostgresConnection, name: str
+) -> None:
+    plan = explained(filled, name)
+    assert [node["Actual Loops"] for node in nodes(plan) if node["Node Type"] == "ProjectSet"] == [1]
+    assert [node for node in nodes(plan) if "hashed" in node.get("Filter", "")]
+
+
+def test_the_log_of_accounts_has_their_events_only(filled: PostgresConnection) -> None:
+    parameters: dict[str, Any] = {"accounts": f"000000000000,{ACCOUNT}", "after": 9_000, "limit": 3}
+    assert [row[5] for row in filled.rows(queries.READ_LOG_OF_ACCOUNTS, parameters)] == [9_001, 9_002, 9_003]
+    assert filled.rows(queries.READ_LOG_OF_ACCOUNTS, parameters | {"accounts": "000000000000"}) == []
+    assert filled.rows(queries.READ_LOG_OF_ACCOUNTS, parameters | {"accounts": ""}) == []
 
 
 def test_a_page_of_events_is_a_range_of_the_primary_key(filled: PostgresConnection) -> None:

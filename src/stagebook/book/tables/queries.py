@@ -178,7 +178,7 @@ def logged_events(events: str) -> str:
 
 _LOG = logged_events("event INDEXED BY event_by_sequence") + "WHERE "
 READ_LOG = _LOG + "event.sequence > :after ORDER BY event.sequence LIMIT :limit"
-# `:accounts` has the ids of the accounts, which have one length, in one string.
+# `:accounts` has the ids of the accounts, with commas between them. They have one length.
 READ_LOG_OF_ACCOUNTS = (
     _LOG
     + """event.sequence > :after AND replace(:accounts, stage.account_id, '') <> :accounts
