@@ -169,7 +169,7 @@ CREATE TABLE expired_composition (composition_key bigint PRIMARY KEY);
 
 # `node_run` has a row for each life of a node: its id is the fencing token. Each group that a node writes updates the
 # row, so the page has space for many versions of it. `account_lease` says which run owns an account; without a run the
-# account is free. `key_block` numbers the blocks from which nodes take keys (`key_blocks.py`).
+# account is free. The sequences number the blocks from which nodes take keys (`key_blocks.py`).
 CLUSTER_TABLES: Final = """
 CREATE TABLE node_run (
     run_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
