@@ -170,6 +170,11 @@ def test_the_database_can_be_that_of_the_settings(source: Path, postgres_url: st
     assert run("compare", source, postgres_url) == 0
 
 
+def test_a_book_is_not_copied_to_itself(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("copy", source, source) == 1
+    assert "--from and --to are the same place" in capsys.readouterr().err
+
+
 def test_without_such_settings_it_says_what_is_missing(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("copy", source, "postgres:") == 1
     assert capsys.readouterr().err == (

@@ -75,6 +75,8 @@ class CopyProgress:
 
 def copy_book(arguments: argparse.Namespace) -> int:
     """Copy a book; return the exit code."""
+    if arguments.source == arguments.target:
+        raise CommandFailedError(f"--from and --to are the same place: {arguments.source}")
     source_place, target_place = (parse_place(text, arguments) for text in (arguments.source, arguments.target))
     with _failures(), ExitStack() as parts:
         source = source_place.open_source(parts, while_running=arguments.while_running)

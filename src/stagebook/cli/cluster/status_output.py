@@ -39,7 +39,9 @@ def print_status(arguments: argparse.Namespace) -> int:
     """Print the status; return the exit code: 0 if every account is owned by a node that lives, or is free."""
     settings = read_settings(arguments)
     if settings.database_url is None:
-        raise CommandFailedError('a cluster has book = "postgres" and database_url in its settings: name them --config')
+        raise CommandFailedError(
+            'a cluster has book = "postgres" and database_url in its settings: name their file with --config'
+        )
     require_psycopg()
     try:
         status = read_cluster_status(
