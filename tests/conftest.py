@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, settings
 
 from tests.postgres_server import database, shared_server
 
+ROOT = Path(__file__).parent
+
 # No deadlines and no health check of slow examples, because the machine may be slow. On CI the examples are the same in
 # every run, so that a failure is reproducible; elsewhere each run generates new ones.
 settings.register_profile(
@@ -29,8 +31,10 @@ structlog.configure(
     ]
 )
 
+WAITING_FOLDERS = {"chaos", "e2e", "server", "testing", "webhooks"}
+"""Their tests start processes. Many wait for what they have started, and the longest files are among them."""
 WAITING_SHARE = 0.9
-"""The last of the end-to-end files starts after this share of the others, so that short files are the last ones."""
+"""The last file of these folders starts after this share of the other files, so that short files are the last ones."""
 
 # The collector would look through the modules and tests again and again while they are collected.
 gc.disable()
@@ -38,9 +42,9 @@ gc.disable()
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Spread the files of end-to-end tests among the others, if several processes run the tests.
+    """Spread the files of WAITING_FOLDERS among the others, if several processes run the tests.
 
-    End-to-end tests mostly wait for what they have started. So at any time some processes wait while others compute.
+    So at any time some of them wait while others compute, and no long file is the last.
     """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
@@ -49,7 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         files.setdefault(item.path, []).append(item)
     positions: dict[Path, float] = {}
     for waits, share in ((True, WAITING_SHARE), (False, 1.0)):
-        paths = [path for path in files if ("e2e" in path.parts) is waits]
+        paths = [path for path in files if (path.relative_to(ROOT).parts[0] in WAITING_FOLDERS) is waits]
         positions |= {path: share * number / len(paths) for number, path in enumerate(paths)}
     items[:] = [item for path in sorted(files, key=positions.__getitem__) for item in files[path]]
 
