@@ -13,6 +13,7 @@ from stagebook.stage.composition.composition import (
     CompositionState,
     DestinationState,
 )
+from stagebook.stage.composition.composition_draft import STOPPING_MS, RunningComposition
 from stagebook.stage.composition.composition_events import (
     COMPOSITION_REASONS,
     CompositionCause,
@@ -35,9 +36,7 @@ from stagebook.stage.composition.composition_facts import (
 from stagebook.stage.composition.composition_machine import (
     MAXIMUM_DURATION_MS,
     STARTING_MS,
-    STOPPING_MS,
     WITHOUT_PUBLISHER_MS,
-    RunningComposition,
     begin_composition,
     decide_composition,
     interrupted,

@@ -31,6 +31,7 @@ from stagebook.media.composition.composition_port import (
 from stagebook.stage.arns import Arn
 from stagebook.stage.clock import Instant
 from stagebook.stage.composition.composition import KEPT_MS, Composition, CompositionState
+from stagebook.stage.composition.composition_draft import CompositionDecision
 from stagebook.stage.composition.composition_events import CompositionCause, CompositionErrorCode
 from stagebook.stage.composition.composition_facts import (
     ComposerLost,
@@ -44,12 +45,7 @@ from stagebook.stage.composition.composition_facts import (
     StopAsked,
     TimePassed,
 )
-from stagebook.stage.composition.composition_machine import (
-    CompositionDecision,
-    begin_composition,
-    decide_composition,
-    interrupted,
-)
+from stagebook.stage.composition.composition_machine import begin_composition, decide_composition, interrupted
 from stagebook.stage.errors import ConflictError, ResourceNotFoundError
 from stagebook.stage.session.session_state import Session
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from stagebook.media.composition.composition_port import ComposedParticipant, CompositionRequest
 from stagebook.stage.composition.composition import Composition
-from stagebook.stage.composition.composition_machine import RunningComposition
+from stagebook.stage.composition.composition_draft import RunningComposition
 
 
 class KnownComposition:

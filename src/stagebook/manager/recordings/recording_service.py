@@ -17,6 +17,7 @@ import structlog
 from stagebook.book.changes import AppendEvent, Change, DeleteStage, RevokeParticipant
 from stagebook.book.decision_book import DecisionBook
 from stagebook.manager.recordings.interrupted_recordings import changes_of_interrupted
+from stagebook.manager.recordings.new_recordings import NewRecordings, place_of
 from stagebook.manager.recordings.recording_draft import Command, RecordingDraft
 from stagebook.manager.session.pending_resources import PendingResources
 from stagebook.manager.session.transaction import Transaction
@@ -30,18 +31,15 @@ from stagebook.media.recording.recording_port import (
 from stagebook.stage.clock import Instant, Randomness
 from stagebook.stage.errors import ConflictError
 from stagebook.stage.events import Cause, EventName, RecordingErrorCode
-from stagebook.stage.ids import new_participant_id
 from stagebook.stage.recording.recording_machine import (
     Recording,
     RecordingPhase,
     RecordingTurn,
     continues,
-    prefix_of,
     take_turn,
     waits,
 )
-from stagebook.stage.recording.recording_plan import RecordingPlan, plan_of
-from stagebook.stage.resources import StorageConfiguration
+from stagebook.stage.recording.recording_plan import RecordingPlan
 from stagebook.stage.session.session_state import Session
 from stagebook.storage.object_store import StorageFault
 
@@ -76,8 +74,7 @@ class RecordingService:
         """`submit` submits a transaction of the book and returns a future for its durability."""
         self._engine = engine
         self._book = book
-        self._pending = pending
-        self._randomness = randomness
+        self._new = NewRecordings(book=book, pending=pending, randomness=randomness)
         self._now = now
         self._submit = submit
         self._running: dict[str, Recording] = {}
@@ -85,8 +82,6 @@ class RecordingService:
         """Their ids by stage ARN and participant id. At most one of a participant records or waits."""
         self._deadlines: dict[str, int] = {}
         """The monotonic times at which the windows of waiting recordings close, by their ids."""
-        self._starts: dict[tuple[str, str], int] = {}
-        """The last seconds in which recordings began, by session and participant: no two share a prefix."""
         self._changed = asyncio.Event()
         if engine is not None:
             engine.listen(self.on_fact)
@@ -191,8 +186,8 @@ class RecordingService:
         self, draft: RecordingDraft, session: Session, change: AppendEvent, waiting: Recording | None
     ) -> None:
         """Continue a recording that waits, or begin one, as the configuration of the stage says."""
-        plan = self._plan(change.stage_arn, is_replica=change.event.replica)
-        place = _place_of(session, change.participant_id)
+        plan = self._new.plan(change.stage_arn, is_replica=change.event.replica)
+        place = place_of(session, change.participant_id)
         if waiting is not None and plan is not None and place is not None and continues(waiting, plan):
             moved = draft.move(waiting, session_id=change.session_id, source_id=place[0], connection_id=place[1])
             draft.take(take_turn(moved, RecordingTurn.RETURNED), RecordingTurn.RETURNED)
@@ -212,24 +207,7 @@ class RecordingService:
     def _begin(
         self, draft: RecordingDraft, change: AppendEvent, plan: RecordingPlan, place: tuple[str, str | None]
     ) -> None:
-        source_id, connection_id = place
-        start_seconds = self._free_second(change, draft.at.wall_ms // 1_000)
-        recording = Recording(
-            recording_id=new_participant_id(self._randomness),
-            stage_arn=change.stage_arn,
-            session_id=change.session_id,
-            participant_id=change.participant_id,
-            source_id=source_id,
-            connection_id=connection_id,
-            plan=plan,
-            prefix=prefix_of(
-                stage_arn=change.stage_arn,
-                session_id=change.session_id,
-                participant_id=change.participant_id,
-                start_seconds=start_seconds,
-            ),
-            started_ms=draft.at.wall_ms,
-        )
+        recording = self._new.make(change, plan, place, at=draft.at)
         if plan.bucket_name:
             draft.begin(recording)
             return
@@ -237,22 +215,6 @@ class RecordingService:
         code = RecordingErrorCode.RESOURCE_NOT_FOUND
         step = take_turn(recording, RecordingTurn.FAILED, error_code=code)
         draft.take(step, RecordingTurn.FAILED)
-
-    def _free_second(self, change: AppendEvent, now_seconds: int) -> int:
-        """Return a second for the prefix that no other recording of the participant in this session has."""
-        self._starts = {key: second for key, second in self._starts.items() if second >= now_seconds}
-        key = (change.session_id, change.participant_id)
-        second = max(now_seconds, self._starts.get(key, 0) + 1)
-        self._starts[key] = second
-        return second
-
-    def _plan(self, stage_arn: str, *, is_replica: bool) -> RecordingPlan | None:
-        stage = self._book.get_stage(stage_arn)
-        if stage is None or not stage.recording.get("storageConfigurationArn"):
-            return None
-        storage = self._pending.find(stage.recording["storageConfigurationArn"])
-        bucket_name = storage.bucket_name if isinstance(storage, StorageConfiguration) else ""
-        return plan_of(stage.recording, bucket_name=bucket_name, is_replica=is_replica)
 
     def _end_waiting(self, draft: RecordingDraft, change: DeleteStage | RevokeParticipant) -> None:
         """End the recordings that wait for publishers who cannot return."""
@@ -340,19 +302,3 @@ class RecordingService:
             _log.warning("recordings were not complete at the end of the server", number=len(self._running))
         for recording_id in list(self._running):
             self._apply(recording_id, RecordingTurn.FAILED, cause=Cause.SHUTDOWN)
-
-
-def _place_of(session: Session, participant_id: str) -> tuple[str, str | None] | None:
-    """Return the source of a participant, and the connection that feeds it if it is one of several redundant streams.
-
-    None for a virtual participant: each of its streams is recorded by itself (user guide, "RTMP Publishing").
-    """
-    participant = session.participants.get(participant_id)
-    if participant is None or participant.is_virtual:
-        return None
-    virtual_id = participant.virtual_id
-    source = session.sources.get(virtual_id or participant_id)
-    if source is None:
-        return None
-    connection_id = next(iter(participant.machine.connections)) if virtual_id is not None else None
-    return source.source_id, connection_id

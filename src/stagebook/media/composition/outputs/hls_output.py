@@ -11,8 +11,7 @@ complete as far as the recording got, and names only objects that the disk has n
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -27,6 +26,7 @@ from stagebook.media.composition.composition_port import (
     OutputStarted,
 )
 from stagebook.media.composition.encoding.encoded_packet import EncodedPacket, StreamFormat
+from stagebook.media.composition.outputs.output_upload import OutputUpload
 from stagebook.media.recording.hls.encoded_media import EncodedPicture, SoundFormat, VideoFormat
 from stagebook.media.recording.hls.hls_writer import HlsWriter
 from stagebook.media.recording.processes.upload_recovery import close_after_loss
@@ -59,43 +59,30 @@ _FAULTS: Final = {
 _log = structlog.get_logger(__name__)
 
 
-class OutputUpload(Protocol):
-    """The objects of the output on their way to the store (`storage.spool.upload`)."""
-
-    fault: StorageFault | None
-    last_fault: StorageFault | None
-    on_fault: Callable[[StorageFault], None]
-    on_lost: Callable[[], None]
-    has_lost_object: bool
-
-    def put(self, name: str, body: bytes, content_type: str) -> None:
-        """As ObjectWriter."""
-
-    def put_last(self, name: str, body: bytes, content_type: str) -> None:
-        """Put an object that completes the upload, also after a fault."""
-
-    def put_recovered(self, name: str, body: bytes, content_type: str) -> None:
-        """Put an object that was made of the journal, also after the loss of an object."""
-
-    def last_objects(self) -> AbstractContextManager[None]:
-        """Take what is put in this context, also after a fault."""
-
-    async def read_journal(self) -> bytes:
-        """Return the journal, once all that was put is on disk or lost. Raises OSError."""
-
-    def withdraw(self, name: str) -> None:
-        """Remove an object that waits."""
-
-    def append_journal(self, record: bytes) -> None:
-        """Append to the journal, from which an interrupted output is completed (`recording_journal`)."""
-
-    async def drain(self, *, timeout_seconds: float) -> None:
-        """Wait until the store has all objects. Raises StorageError."""
-
-
 def rendition_name(output: BucketOutput) -> str:
     """Return the folder of the rendition: `720p30-` and the id of the destination."""
     return f"{output.canvas.height}p{output.canvas.frames_per_second:.0f}-{output.destination_id}"
+
+
+def _size(stream_format: StreamFormat) -> str:
+    """Return the name of the thumbnails' folder."""
+    return f"{stream_format.width}x{stream_format.height}"
+
+
+def _describe(
+    output: BucketOutput, *, stage_arn: str, stream_format: StreamFormat, started_ms: int
+) -> RecordingDescription:
+    thumbnails = output.thumbnails
+    return RecordingDescription(
+        stage_arn=stage_arn,
+        started_ms=started_ms,
+        rendition=rendition_name(output),
+        width=stream_format.width,
+        height=stream_format.height,
+        has_thumbnails=thumbnails is not None and thumbnails.is_sequential,
+        has_latest_thumbnail=thumbnails is not None and thumbnails.is_latest,
+        thumbnail_folder=_size(stream_format),
+    )
 
 
 class HlsOutput:
@@ -130,18 +117,8 @@ class HlsOutput:
         self._watching: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[int | None] | None = None
         """Completes the playlist after a failure."""
-        size = f"{stream_format.width}x{stream_format.height}"
-        thumbnails = output.thumbnails
-        self._description = RecordingDescription(
-            stage_arn=stage_arn,
-            started_ms=now_ms(),
-            rendition=rendition_name(output),
-            width=stream_format.width,
-            height=stream_format.height,
-            has_thumbnails=thumbnails is not None and thumbnails.is_sequential,
-            has_latest_thumbnail=thumbnails is not None and thumbnails.is_latest,
-            thumbnail_folder=size,
-        )
+        self._description = _describe(output, stage_arn=stage_arn, stream_format=stream_format, started_ms=now_ms())
+        self._segment_seconds = output.segment_seconds
         self._writer = HlsWriter(
             objects=upload,
             rendition=self._description.rendition,
@@ -150,19 +127,21 @@ class HlsOutput:
             request_keyframe=_nothing,
             journal=upload.append_journal,
         )
+        self._thumbnails = self._make_thumbnails(output, make_thumbnail)
         upload.on_fault = self._fail
         # It would say that the output is complete.
         upload.on_lost = lambda: upload.withdraw(metadata_name(RecordingStatus.ENDED))
-        self._segment_seconds = output.segment_seconds
-        self._thumbnails = None
-        if thumbnails is not None:
-            self._thumbnails = ThumbnailWriter(
-                objects=upload,
-                settings=thumbnails,
-                folder=size,
-                request_keyframe=_nothing,
-                make=make_thumbnail,
-            )
+
+    def _make_thumbnails(self, output: BucketOutput, make: ThumbnailMaker | None) -> ThumbnailWriter | None:
+        if output.thumbnails is None:
+            return None
+        return ThumbnailWriter(
+            objects=self._upload,
+            settings=output.thumbnails,
+            folder=_size(self._format),
+            request_keyframe=_nothing,
+            make=make,
+        )
 
     def start(self) -> None:
         """Check the bucket, and report facts from now on."""

@@ -7,14 +7,11 @@ waiting. All methods are called on the event loop.
 """
 
 import asyncio
-import ssl
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import structlog
@@ -24,13 +21,10 @@ from numpy.typing import NDArray
 from stagebook.media.composition.composition_port import (
     BucketOutput,
     CanvasSettings,
-    ChannelOutput,
     ComposedParticipant,
     CompositionRequest,
     Output,
     OutputFact,
-    OutputFailed,
-    OutputFault,
 )
 from stagebook.media.composition.drawing.compositor import LONGER_SIDE, SHORTER_SIDE
 from stagebook.media.composition.encoding.encoded_packet import EncodedPacket
@@ -38,23 +32,16 @@ from stagebook.media.composition.encoding.picture_encoder import keyframe_interv
 from stagebook.media.composition.inputs.decoding_threads import DecodingThreads
 from stagebook.media.composition.inputs.participant_decoder import ParticipantDecoder
 from stagebook.media.composition.outputs.hls_output import HlsOutput
-from stagebook.media.composition.outputs.rtmp_output import RtmpOutput
+from stagebook.media.composition.processes.composed_outputs import ComposedOutputs, OpenOutput
 from stagebook.media.composition.processes.composing_statistics import ComposingStatistics
 from stagebook.media.composition.processes.composition_leftovers import bounded_leftovers, complete_leftover
 from stagebook.media.composition.processes.composition_messages import SPOOLS_NAME, ComposingSetup
 from stagebook.media.composition.program.composed_program import ComposedProgram
 from stagebook.media.media_bus import FeedTicket
-from stagebook.media.recording.thumbnails.thumbnail_thread import ThumbnailThread
 from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
 from stagebook.media.tap.layer_follower import PictureLimit
 from stagebook.media.tap.tap_receiver import TapReceiver
 from stagebook.media.tap.tapped_frame import TappedFrame
-from stagebook.storage.spool.spool_folder import UploadTarget, remove
-from stagebook.storage.spool.upload import Upload
-from stagebook.storage.spool.upload_spool import UploadSpool
-from stagebook.storage.stores import open_store
-
-_OpenOutput: TypeAlias = HlsOutput | RtmpOutput
 
 _log = structlog.get_logger(__name__)
 
@@ -80,7 +67,7 @@ class _OpenProgram:
     """A program and the outputs that share it."""
 
     def __init__(self) -> None:
-        self.outputs: list[_OpenOutput] = []
+        self.outputs: list[OpenOutput] = []
         self.heights: Mapping[str, int] = {}
 
     def deliver(self, packets: list[EncodedPacket]) -> None:
@@ -115,27 +102,18 @@ class ComposedStage:
         self._leftovers = leftovers
         self._abandoned_uploads = 0
         self._taps = taps
-        self._report = report
         self._report_tap_ended = on_tap_ended
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._threads = DecodingThreads(setup.decoding_threads)
-        self._thumbnails = ThumbnailThread()
+        self._outputs = ComposedOutputs(request, setup=setup, report=report)
         self._programs: list[tuple[ComposedProgram, _OpenProgram]] = []
         self._participants: dict[str, _TappedParticipant] = {}
         """By tap id."""
-        self._spool: UploadSpool | None = None
-        self._uploads: list[Upload] = []
 
     async def open_spool(self) -> None:
-        """Be the only process that uses the spool of the composition. Raises OSError."""
-        if any(isinstance(output, BucketOutput) for output in self._request.outputs):
-            self._spool = self._make_spool()
-            await self._spool.lock()
-
-    def _make_spool(self) -> UploadSpool:
-        folder = Path(SPOOLS_NAME) / self._request.composition_id
-        return UploadSpool(folder, open_store(self._setup.storage), max_bytes=self._setup.spool_bytes)
+        """As ComposedOutputs.open_spool."""
+        await self._outputs.open_spool()
 
     def start(self) -> None:
         """Begin to compose, without participants. Raises OSError."""
@@ -196,13 +174,9 @@ class ComposedStage:
             self._abandoned_uploads += await complete_leftover(spool, self._setup)
 
     async def close(self, *, is_settled: bool = True) -> None:
-        """End the threads and the spool. What the store does not have stays on disk, and without `is_settled` all."""
+        """End the threads and the spool, as ComposedOutputs.close."""
         self._threads.stop()
-        self._thumbnails.stop()
-        if self._spool is not None:
-            await self._spool.stop()
-            if is_settled:
-                await asyncio.to_thread(_remove_complete, self._uploads)
+        await self._outputs.close(is_settled=is_settled)
 
     def statistics(self) -> ComposingStatistics:
         """Return what this process has used so far."""
@@ -211,8 +185,8 @@ class ComposedStage:
             cpu_seconds=time.process_time(),
             repeated_frames=sum(clock.repeated_frames for clock in clocks),
             omitted_frames=sum(clock.omitted_frames for clock in clocks),
-            waiting_bytes=0 if self._spool is None else self._spool.waiting_bytes,
-            failed_attempts=0 if self._spool is None else self._spool.failed_attempts,
+            waiting_bytes=self._outputs.waiting_bytes,
+            failed_attempts=self._outputs.failed_attempts,
             abandoned_uploads=self._abandoned_uploads,
         )
 
@@ -239,45 +213,9 @@ class ComposedStage:
             on_failure=lambda: self._on_loop(self._on_failure),
         )
         for output in outputs:
-            try:
-                opened.outputs.append(self._open_output(output, program))
-            except ValueError as error:
-                _log.error("an output cannot be opened", destination=output.destination_id, error=type(error).__name__)
-                self._report(
-                    OutputFailed(
-                        composition_id=self._request.composition_id,
-                        destination_id=output.destination_id,
-                        fault=OutputFault.INTERNAL,
-                    )
-                )
+            if (each := self._outputs.open(output, program)) is not None:
+                opened.outputs.append(each)
         return program, opened
-
-    def _open_output(self, output: Output, program: ComposedProgram) -> _OpenOutput:
-        """Raises ValueError for a URL that is not one of RTMP or RTMPS."""
-        if isinstance(output, ChannelOutput):
-            return RtmpOutput(
-                output,
-                composition_id=self._request.composition_id,
-                stream_format=program.stream_format,
-                report=self._report,
-                tls=ssl.create_default_context(),
-            )
-        self._spool = self._spool or self._make_spool()
-        target = UploadTarget(bucket_name=output.bucket_name, prefix=output.prefix)
-        upload = self._spool.open(output.destination_id, target)
-        self._uploads.append(upload)
-        return HlsOutput(
-            output,
-            composition_id=self._request.composition_id,
-            stage_arn=self._request.stage_arn,
-            stream_format=program.stream_format,
-            report=self._report,
-            upload=upload,
-            check_bucket=partial(self._spool.store.check_bucket, output.bucket_name),
-            now_ms=lambda: time.time_ns() // 1_000_000,
-            start_ms=lambda: program.started_ms,
-            make_thumbnail=self._thumbnails.maker,
-        )
 
     def _on_loop(self, callback: Callable[[], None]) -> None:
         """Call a function on the event loop. Called on any thread."""
@@ -304,15 +242,6 @@ class ComposedStage:
             tapped.decoder.shows_video = wanted is not None
             if wanted is not None:
                 self._taps.choose_height(tap_id, wanted)
-
-
-def _remove_complete(uploads: list[Upload]) -> None:
-    """Remove the folders of uploads whose objects the store has. What waits stays on disk."""
-    for upload in uploads:
-        if upload.is_empty:
-            remove(upload.folder)
-            with suppress(OSError):  # Another upload waits.
-                upload.folder.parent.rmdir()
 
 
 def _keyframe_interval(outputs: list[Output]) -> Fraction:

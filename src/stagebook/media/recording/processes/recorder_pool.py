@@ -11,13 +11,14 @@ again for as long as the part goes on; a source that is gone has no tap, and the
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 import structlog
 
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import MediaRefusedError, RefusalReason
+from stagebook.media.recording.processes.former_recordings import FormerRecordings, lost_recording
 from stagebook.media.recording.processes.recorder_messages import (
     SPOOL_NAME,
     EndPartCommand,
@@ -26,7 +27,6 @@ from stagebook.media.recording.processes.recorder_messages import (
     RecordCommand,
     RecorderSettings,
     SettleCommand,
-    upload_name,
 )
 from stagebook.media.recording.processes.recorder_statistics import RecordingCounts
 from stagebook.media.recording.processes.recorder_worker import RecorderWorker
@@ -43,7 +43,6 @@ from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
 from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.media.worker.worker_run import WorkerStartError
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
-from stagebook.storage.object_store import StorageFault
 from stagebook.storage.storage_settings import Storage
 
 STOP_UPLOAD_SECONDS: Final = 10.0
@@ -52,9 +51,6 @@ READY_SECONDS: Final = 15.0
 """How long a recording waits for a process that is restarting."""
 TAP_ATTEMPTS: Final = 5
 TAP_DELAY_SECONDS: Final = 0.5
-
-if TYPE_CHECKING:
-    from stagebook.media.recording.recorded_outcome import RecordedOutcome
 
 _log = structlog.get_logger(__name__)
 
@@ -118,8 +114,7 @@ class RecorderPool:
         self._on_fact: FactListener = lambda _fact: None
         self._recordings: dict[str, _KnownRecording] = {}
         self.counts = RecordingCounts()
-        self._former: Mapping[str, RecordedOutcome] | None = None
-        """What an earlier run has recorded, by the names of uploads. None: it is read when it is asked for."""
+        self._former = FormerRecordings(folder / SPOOL_NAME)
         self._unsettled: dict[str, None] = {}
         """Recordings that were lost, or are over, whose outcomes are not durable yet."""
         self._reading: set[asyncio.Task[None]] = set()
@@ -143,50 +138,12 @@ class RecorderPool:
         return len(self._recordings)
 
     async def note_former(self) -> None:
-        """Read what an earlier run has recorded, for `interrupted` to answer later: the process deletes it meanwhile.
-
-        Call it before `start`. A process of the earlier run that has not exited yet is waited for.
-        """
-        self._former = await asyncio.to_thread(self._read_former)
+        """As FormerRecordings.note. Call it before `start`."""
+        await self._former.note()
 
     async def interrupted(self, recording_ids: Sequence[str]) -> Mapping[str, RecordingEnded | RecordingFailed]:
         """As RecordingEngine.interrupted. A process of the earlier run that has not exited yet is waited for."""
-        return await asyncio.to_thread(self._read_outcomes, recording_ids) if recording_ids else {}
-
-    def _read_outcomes(self, recording_ids: Sequence[str]) -> dict[str, RecordingEnded | RecordingFailed]:
-        # These read what a crash has left, with 20 modules that no other start needs.
-        from stagebook.media.recording.recorded_outcome import read_outcome
-
-        spool = self._folder.path / SPOOL_NAME
-        if self._former is None:
-            self._wait_for_earlier_process()
-        outcomes: dict[str, RecordingEnded | RecordingFailed] = {}
-        for recording_id in recording_ids:
-            name = upload_name(recording_id)
-            outcome = read_outcome(spool / name) if self._former is None else self._former.get(name)
-            if outcome is not None and outcome.is_complete:
-                outcomes[recording_id] = RecordingEnded(recording_id=recording_id, duration_ms=outcome.duration_ms)
-            elif outcome is not None:
-                outcomes[recording_id] = _lost(recording_id, duration_ms=outcome.duration_ms)
-        return outcomes
-
-    def _read_former(self) -> "dict[str, RecordedOutcome]":
-        spool = self._folder.path / SPOOL_NAME
-        if not spool.is_dir():
-            return {}
-        # As in `_read_outcomes`.
-        from stagebook.media.recording.recorded_outcome import read_outcome
-
-        self._wait_for_earlier_process()
-        read = ((path.name, read_outcome(path)) for path in spool.iterdir() if path.is_dir())
-        return {name: outcome for name, outcome in read if outcome is not None}
-
-    def _wait_for_earlier_process(self) -> None:
-        from stagebook.storage.spool.spool_lock import wait_for_spool
-        from stagebook.storage.spool.upload_spool import LOCK_SECONDS
-
-        if not wait_for_spool(self._folder.path / SPOOL_NAME, timeout_seconds=LOCK_SECONDS):
-            _log.error("the recorder of an earlier server has not exited: what it records now is not in the book")
+        return await self._former.outcomes(recording_ids)
 
     def listen(self, on_fact: FactListener) -> None:
         """As RecordingEngine.listen."""
@@ -265,7 +222,7 @@ class RecorderPool:
         """Let the process record the source. The process is started, and told of the recording, if need be."""
         worker = await self._running_worker()
         if worker is None:
-            self._report(_lost(recording_id, duration_ms=0))
+            self._report(lost_recording(recording_id))
             return
         if request is None:
             # Not at once: a tap that ends as soon as it is open must not keep the engine busy.
@@ -343,18 +300,11 @@ class RecorderPool:
 
     async def _report_lost(self, recording_ids: Sequence[str]) -> None:
         """Report the outcomes of recordings whose process was lost."""
-        # As in `_read_outcomes`.
-        from stagebook.media.recording.recorded_outcome import read_outcome
-
-        spool = self._folder.path / SPOOL_NAME
         for recording_id in recording_ids:
-            outcome = await asyncio.to_thread(read_outcome, spool / upload_name(recording_id))
+            outcome = await asyncio.to_thread(self._former.read, recording_id)
             if outcome is not None:
                 self._report(RecordingStarted(recording_id=recording_id))
-            if outcome is not None and outcome.is_complete:
-                self._report(RecordingEnded(recording_id=recording_id, duration_ms=outcome.duration_ms))
-            else:
-                self._report(_lost(recording_id, duration_ms=0 if outcome is None else outcome.duration_ms))
+            self._report(outcome or lost_recording(recording_id))
 
     def _report_soon(self, fact: RecordingFact) -> None:
         """Report a fact after the call of the manager that has caused it."""
@@ -383,7 +333,3 @@ class RecorderPool:
         del self._unsettled[recording_id]
         if self._worker is not None:
             self._worker.send(SettleCommand(recording_id=recording_id))
-
-
-def _lost(recording_id: str, *, duration_ms: int) -> RecordingFailed:
-    return RecordingFailed(recording_id=recording_id, fault=StorageFault.UNAVAILABLE, duration_ms=duration_ms)
