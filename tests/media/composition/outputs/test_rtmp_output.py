@@ -158,14 +158,27 @@ async def test_a_lost_server_is_tried_again(receiver: Receiver, port: int) -> No
     assert await reports.next() == ENDED
 
 
+EXISTS = write_message(
+    command_messages.on_status(1, "error", STREAM_EXISTS_CODE, "Stream already exists"),
+    chunk_stream_id=3,
+    chunk_bytes=4096,
+)
+
+
+async def test_an_existing_stream_is_tried_again(receiver: Receiver, port: int) -> None:
+    receiver.refusal = EXISTS
+    timeouts = PushTimeouts(first_delay_seconds=0.01, max_delay_seconds=0.02)
+    output = make_output(f"rtmp://127.0.0.1:{port}/app/key", Reports(), timeouts=timeouts)
+    await receiver.until(lambda: sum(isinstance(event, PublishReceived) for event in receiver.events) > 1)
+    await output.end()
+
+
 async def test_an_existing_stream_is_the_fault_in_the_end(receiver: Receiver, port: int) -> None:
-    status = command_messages.on_status(1, "error", STREAM_EXISTS_CODE, "Stream already exists")
-    receiver.refusal = write_message(status, chunk_stream_id=3, chunk_bytes=4096)
+    receiver.refusal = EXISTS
     reports = Reports()
-    timeouts = PushTimeouts(first_delay_seconds=0.01, max_delay_seconds=0.02, give_up_seconds=0.1)
+    timeouts = PushTimeouts(first_delay_seconds=0.01, give_up_seconds=0.02)
     output = make_output(f"rtmp://127.0.0.1:{port}/app/key", reports, timeouts=timeouts)
     assert await reports.next() == OutputFailed(**IDS, fault=OutputFault.STREAM_EXISTS)
-    assert sum(isinstance(event, PublishReceived) for event in receiver.events) > 1
     await output.end()
     assert reports.facts.empty()
 
