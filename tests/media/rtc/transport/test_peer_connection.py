@@ -16,9 +16,9 @@ from stagebook.media.rtc.rtp.rtcp_writer import write_pli
 from stagebook.media.rtc.sdp.media_plan import InboundStreams, RemoteTransport
 from stagebook.media.rtc.sdp.session_description import Fingerprint
 from stagebook.media.rtc.srtp.srtp_session import AEAD_AES_128_GCM, MAX_LEARNED_SSRCS, SrtpKeys, SrtpSession
+from stagebook.media.rtc.transport.dtls_transport import DTLS_DATAGRAMS_PER_SECOND
 from stagebook.media.rtc.transport.handshake_slots import MAX_HANDSHAKES_PER_NETWORK, HandshakeSlots
 from stagebook.media.rtc.transport.peer_connection import (
-    DTLS_DATAGRAMS_PER_SECOND,
     RTCP_COMPOUNDS_PER_SECOND,
     RTP_PACKETS_PER_SECOND,
     PeerConnection,

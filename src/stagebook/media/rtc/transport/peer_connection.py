@@ -26,11 +26,10 @@ from stagebook.media.rtc.ice.stun_probe import StunProbes
 from stagebook.media.rtc.ice.udp_socket import MediaSocket, Path
 from stagebook.media.rtc.sdp.media_plan import InboundStreams, RemoteTransport
 from stagebook.media.rtc.srtp.srtp_session import OutboundSrtp, SrtpSession
+from stagebook.media.rtc.transport.dtls_transport import DtlsTransport
 from stagebook.media.rtc.transport.handshake_slots import HandshakeSlots
 from stagebook.media.rtc.transport.transport_statistics import TransportStatistics
 
-DTLS_DATAGRAMS_PER_SECOND = 50
-"""Limit for one peer. A handshake takes about ten datagrams; each may cost a signature."""
 RTP_PACKETS_PER_SECOND = 5000
 """Limit for one publisher. 8.5 Mbit/s of video and an audio stream are about a thousand; keyframes come in bursts."""
 RTCP_COMPOUNDS_PER_SECOND = 200
@@ -103,19 +102,12 @@ class PeerConnection:
         self.endpoint = endpoint
         self.state = PeerState.CONNECTING
         self.opened_at = now
-        self._dtls = dtls
+        self._dtls = DtlsTransport(dtls, handshakes=handshakes, statistics=statistics)
         self._probes = probes
         self._inbound = inbound
         self._payload_types = inbound.payload_types
         self._rtp_packets_left = RTP_PACKETS_PER_SECOND
         self._rtcp_compounds_left = RTCP_COMPOUNDS_PER_SECOND
-        self._dtls_datagrams_left = DTLS_DATAGRAMS_PER_SECOND
-        self._dtls_due_at: float | None = None
-        self._dtls_path: Path | None = None
-        """Where the last DTLS datagram came from."""
-        self._handshakes = handshakes
-        self._handshake_network: str | None = None
-        """The network whose slot the handshake has, while it is in progress."""
         self._srtp: SrtpSession | None = None
         self._listener = listener
         self._statistics = statistics
@@ -180,48 +172,22 @@ class PeerConnection:
 
     def start_dtls(self, path: Path, now: float) -> None:
         """Begin the handshake over `path` if that is our part. Called after each check; only the first call counts."""
-        if (
-            self._dtls.is_client
-            and not self._dtls.has_started
-            and self.state is PeerState.CONNECTING
-            and self._has_slot(path)
-        ):
-            self._dtls_path = path
-            self._dtls.start()
-            self._after_dtls(path, now)
+        if self.state is PeerState.CONNECTING and self._dtls.start(path, now):
+            self._follow_dtls(now)
 
     def receive_dtls(self, datagram: bytes, path: Path, now: float) -> None:
         """Take one DTLS datagram that came over `path`, from an address with a verified check. The answer goes back
         there: a peer with several addresses may begin the handshake before it has nominated one."""
-        if self.state is PeerState.CLOSED or self._dtls_datagrams_left == 0:
+        if self.state is PeerState.CLOSED:
             return
-        if self.state is PeerState.CONNECTING and not self._has_slot(path):
-            self._statistics.delayed_handshakes += 1
-            return
-        self._dtls_datagrams_left -= 1
-        self._dtls_path = path
-        self._dtls.receive(datagram)
-        self._after_dtls(path, now)
-
-    def _has_slot(self, path: Path) -> bool:
-        """Take a slot for the handshake if it has none yet. False if the peer's network has no more."""
-        if self._handshake_network is None:
-            self._handshake_network = self._handshakes.enter(str(path.address[0]))
-        return self._handshake_network is not None
-
-    def _release_slot(self) -> None:
-        if self._handshake_network is not None:
-            self._handshakes.leave(self._handshake_network)
-            self._handshake_network = None
+        if self._dtls.receive(datagram, path, now, is_connecting=self.state is PeerState.CONNECTING):
+            self._follow_dtls(now)
 
     def handle_timers(self, now: float) -> None:
         """Retransmit a lost flight of the handshake when it is due. The caller does so several times a second while
         the connection is CONNECTING."""
-        if self._dtls_due_at is not None and now >= self._dtls_due_at:
-            self._dtls.handle_timeout()
-            # As the client we may have had no answer yet, and the peer may have nominated another path meanwhile.
-            path = self.ice.path if self._dtls.is_client else self._dtls_path
-            self._after_dtls(path, now)
+        if self._dtls.handle_timers(self.ice.path, now):
+            self._follow_dtls(now)
 
     def reset_rate_limit(self) -> None:
         """Start a new second of the rate limits. The caller does so about once a second.
@@ -231,35 +197,33 @@ class PeerConnection:
         """
         self._rtp_packets_left = RTP_PACKETS_PER_SECOND
         self._rtcp_compounds_left = RTCP_COMPOUNDS_PER_SECOND
-        self._dtls_datagrams_left = DTLS_DATAGRAMS_PER_SECOND
+        self._dtls.reset_rate_limit()
 
-    def _after_dtls(self, path: Path | None, now: float) -> None:
-        """Send over `path` what the DTLS association has to send, and follow its state."""
-        self._flush_dtls(path)
-        timeout = self._dtls.timeout_seconds
-        self._dtls_due_at = None if timeout is None else now + timeout
+    def _follow_dtls(self, now: float) -> None:
+        """Follow the state of the DTLS association."""
         if self._dtls.state is DtlsState.CLOSED:
             self._listener.peer_failed(self, CloseCause.PEER_CLOSED)
         elif self._dtls.state is DtlsState.FAILED:
-            self._fail(self._dtls.failure)
+            self._fail(self._dtls.association.failure)
         elif self._dtls.state is DtlsState.CONNECTED and self.state is PeerState.CONNECTING:
             self._connect(now)
 
     def _connect(self, now: float) -> None:
         """Authenticate the peer (RFC 8122 section 5) and start SRTP (RFC 5764 section 4.2)."""
-        keys = self._dtls.srtp_keys()
+        association = self._dtls.association
+        keys = association.srtp_keys()
         if keys is None:
             self._fail("the peer has no SRTP protection profile in common: AES-128-GCM or AES-128-CM with SHA-1")
             return
-        if not self._dtls.verify_fingerprint(self.remote.fingerprints):
+        if not association.verify_fingerprint(self.remote.fingerprints):
             self._fail("the peer's certificate has none of the fingerprints in its session description")
             return
-        self._srtp = SrtpSession(keys, is_dtls_client=self._dtls.is_client, signalled_ssrcs=self._inbound.ssrcs)
+        self._srtp = SrtpSession(keys, is_dtls_client=association.is_client, signalled_ssrcs=self._inbound.ssrcs)
         self.state = PeerState.CONNECTED
-        self._release_slot()
-        if self._dtls_path is not None:
+        self._dtls.release_slot()
+        if self._dtls.path is not None:
             # The handshake authenticates the peer. A slow one may end long after the peer's last check.
-            self.ice.receive_verified(self._dtls_path, now)
+            self.ice.receive_verified(self._dtls.path, now)
         self._listener.peer_connected(self, now)
         self.endpoint.connected(self, now)
         if self.ice.path is not None:
@@ -268,13 +232,8 @@ class PeerConnection:
 
     def _fail(self, reason: str) -> None:
         """Log why the handshake failed, once for a connection, and report it."""
-        self._handshakes.log_failure(connection_id=self.connection_id, reason=reason)
+        self._dtls.log_failure(connection_id=self.connection_id, reason=reason)
         self._listener.peer_failed(self, CloseCause.TRANSPORT_FAILED)
-
-    def _flush_dtls(self, path: Path | None) -> None:
-        for datagram in self._dtls.take_datagrams():
-            if path is not None:
-                path.send(datagram)
 
     # Media
 
@@ -355,8 +314,6 @@ class PeerConnection:
         if self.state is PeerState.CLOSED:
             return
         self.state = PeerState.CLOSED
-        self._release_slot()
-        self._dtls.close(as_failure=as_failure)
-        self._flush_dtls(self.ice.path)
+        self._dtls.close(self.ice.path, as_failure=as_failure)
         self._srtp = None
         self.endpoint.closed()
