@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,9 +36,6 @@ WAITING_FOLDERS = {"chaos", "e2e", "server", "testing", "webhooks"}
 WAITING_SHARE = 0.9
 """The last file of these folders starts after this share of the other files, so that short files are the last ones."""
 
-# The collector would look through the modules and tests again and again while they are collected.
-gc.disable()
-
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -58,10 +55,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [item for path in sorted(files, key=positions.__getitem__) for item in files[path]]
 
 
-def pytest_collection_finish() -> None:
-    """Let collections of garbage look only at what tests make: the modules and the tests stay."""
-    gc.freeze()
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Let the collector of garbage look only at what tests make: the modules and the tests stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
