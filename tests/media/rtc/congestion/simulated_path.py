@@ -18,6 +18,7 @@ AUDIO_BYTES: Final = 120
 FEEDBACK_SECONDS: Final = 0.05
 TICKS_PER_SECOND: Final = 4000
 AWAKE_SECONDS: Final = 0.05
+LATE_SHARE: Final = 0.3
 MAX_ASLEEP_SECONDS: Final = 0.3
 
 
@@ -95,7 +96,7 @@ class SimulatedSender:
         much as is estimated. A keyframe is eight times as large as the other frames.
 
         The receiver is on a busy machine: after AWAKE_SECONDS on average it sleeps for `asleep_seconds` on average, and
-        then reads at once what has arrived meanwhile.
+        then reads at once what has arrived meanwhile. LATE_SHARE of the bursts of probes are late by as much.
         """
         self.path = path
         self._asleep_seconds = asleep_seconds
@@ -201,4 +202,5 @@ class SimulatedSender:
                 probe.sent(self.estimate.history.next_number, self.path.now)
             return
         self._send([size // max(1, size // PACKET_BYTES)] * max(1, size // PACKET_BYTES))
-        self.path.after(seconds, self._burst)
+        is_late = self._asleep_seconds and self._random.random() < LATE_SHARE
+        self.path.after(seconds + (self._random.expovariate(1 / self._asleep_seconds) if is_late else 0.0), self._burst)

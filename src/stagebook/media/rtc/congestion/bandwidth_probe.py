@@ -2,9 +2,11 @@
 
 A sender that is limited by its media learns nothing of the bandwidth above it. Before it sends a better layer, it sends
 padding for a moment at the rate of that layer and a fifth more. Where the path carries less than the layer, a queue
-grows meanwhile, and each packet of the last bursts waits in it. So the shortest delay among them decides. libwebrtc's
-ProbeBitrateEstimator takes the rate of the arrivals, which differs on a busy machine: a receiver that is late by itself
-reads packets at once that came one after another. But it only adds delay, and seldom to all packets.
+grows meanwhile, and the packets wait in it. How long they would wait on a path that carries what is wanted, and on one
+that carries no more than is known, follows from when they were sent. The packet whose delay is nearest to that of the
+wider path decides. libwebrtc's ProbeBitrateEstimator takes the rate of the arrivals, which differs on a busy machine: a
+receiver that is late by itself reads packets at once that came one after another. But it only adds delay, and seldom to
+all packets; and a sender that is late sends less than it should, which shows nothing.
 
 A probe is BURSTS bursts, some 50 ms in all, and shows at most MAX_STEP times of what is known. So one that fails delays
 the media behind it by 30 to 50 ms, which the jitter buffer of audio takes. Where more is wanted, another one follows a
@@ -25,14 +27,18 @@ FIRST_WAIT_SECONDS: Final = 1.0
 MAX_WAIT_SECONDS: Final = 3.0
 ANSWER_SECONDS: Final = 1.0
 """A probe whose end is not reported so long after it has failed."""
+RETRY_SECONDS: Final = 0.5
+"""When a probe that showed nothing is repeated."""
 _EXCESS = 1.2
+_MIN_STEP = 1.25
+"""A path that carries less than what is wanted by this factor is told from one that carries it."""
 _MAX_LOST_SHARE = 0.2
-_DECIDING_SHARE = 0.6
-"""The share of a probe behind which its packets decide."""
+_MIN_DIFFERENCE_SECONDS = 0.008
+"""A packet decides if the two paths would delay it by times that differ by so much."""
+_MAX_SHARE_OF_DIFFERENCE = 0.25
+"""Its delay may be above that of the wider path by so much of the difference."""
 _LATE_SECONDS = 0.04
 """Frames that a line carries in time wait no longer for those before them."""
-_TOLERANCE_SECONDS = 0.003
-"""The clocks of feedback and of the event loop have steps of 0.25 and 1 ms."""
 _REGRET_SECONDS = 3.0
 """Overuse so soon after a success means that the probe was wrong."""
 
@@ -54,9 +60,9 @@ class BandwidthProbe:
         self._wait_seconds = FIRST_WAIT_SECONDS
         self._next_at = float("-inf")
         self._succeeded_at = float("-inf")
-        self._received: list[tuple[float, float]] = []
-        """When each packet was sent, and its delay above that of the empty path."""
-        self._started_at = 0.0
+        self._received: list[tuple[float, float, int]] = []
+        """When each packet was sent, its delay above that of the empty path, and its size in bytes."""
+        self._known_bps = 0.0
         self._lost = 0
 
     def request(self, wanted_bps: int, first_number: int, now: float, *, estimate_bps: float) -> bool:
@@ -71,7 +77,11 @@ class BandwidthProbe:
         # A probe shows up to MAX_PROBE_BPS, also where more is wanted.
         most_bps = min(MAX_STEP * estimate_bps, MAX_PROBE_BPS / _EXCESS)
         self.wanted_bps, self._first_number = min(wanted_bps, int(most_bps)), first_number
-        self.is_sending, self._bursts_left, self._started_at = True, BURSTS, now
+        self.is_sending, self._bursts_left, self._known_bps = (
+            True,
+            BURSTS,
+            min(estimate_bps, self.wanted_bps / _MIN_STEP),
+        )
         self._received, self._lost = [], 0
         return True
 
@@ -91,14 +101,14 @@ class BandwidthProbe:
         self._range = self._first_number, end_number
         self._answer_until = now + ANSWER_SECONDS
 
-    def add(self, number: int, sent_at: float, delay_seconds: float | None) -> None:
-        """Take the report of a packet: when it was sent, and its delay above that of the empty path, None for a lost
-        one."""
+    def add(self, number: int, sent_at: float, delay_seconds: float | None, size_bytes: int) -> None:
+        """Take the report of a packet: when it was sent, its delay above that of the empty path, None for a lost one,
+        and its size."""
         if number >= self._first_number and (self._range is None or number < self._range[1]):
             if delay_seconds is None:
                 self._lost += 1
             else:
-                self._received.append((sent_at, delay_seconds))
+                self._received.append((sent_at, delay_seconds, size_bytes))
 
     @property
     def is_pending(self) -> bool:
@@ -115,7 +125,7 @@ class BandwidthProbe:
         self._range = None
         shown = self._shown_share()
         if shown is None:
-            self._next_at = now + FIRST_WAIT_SECONDS
+            self._next_at = now + RETRY_SECONDS
             return None
         if not shown:
             self._fail(now)
@@ -144,16 +154,29 @@ class BandwidthProbe:
 
     def _shown_share(self) -> float | None:
         """The share of what was wanted that the path has carried, 0 if less than all; None if that is not to be said,
-        because the packets were late from the beginning."""
-        received = self._received
+        because the sender or the receiver was late."""
+        received = sorted(self._received)
         if len(received) < BURSTS // 2 or self._lost > _MAX_LOST_SHARE * (len(received) + self._lost):
             return 0.0
-        newest_at = max(sent_at for sent_at, _ in received)
-        deciding_at = self._started_at + _DECIDING_SHARE * (newest_at - self._started_at)
-        # A path that carries only what is wanted has this queue when the first packets that decide are sent.
-        allowed = (_EXCESS - 1) * (deciding_at - self._started_at) + _TOLERANCE_SECONDS
-        shortest = min(delay for sent_at, delay in received if sent_at >= deciding_at)
-        if shortest <= allowed:
-            return _EXCESS if shortest < allowed / 2 else 1.0
-        is_late = min((delay for sent_at, delay in received if sent_at < deciding_at), default=0.0) > _LATE_SECONDS
-        return None if is_late else 0.0
+        wide, narrow = _waits(received, self.wanted_bps), _waits(received, self._known_bps)
+        # How far each delay is above that of the wider path, as a share of the difference.
+        shares = [
+            (delay - least) / (most - least)
+            for (_, delay, _), least, most in zip(received, wide, narrow, strict=True)
+            if most - least >= _MIN_DIFFERENCE_SECONDS
+        ]
+        if not shares:
+            return None
+        if min(shares) <= _MAX_SHARE_OF_DIFFERENCE:
+            return _EXCESS if min(shares) < 0 else 1.0
+        return None if min(delay for _, delay, _ in received) > _LATE_SECONDS else 0.0
+
+
+def _waits(packets: list[tuple[float, float, int]], bitrate_bps: float) -> list[float]:
+    """How long each packet would wait in the queue of a path that carries so much, in seconds."""
+    waits: list[float] = []
+    free_at = float("-inf")
+    for sent_at, _, size_bytes in packets:
+        waits.append(max(0.0, free_at - sent_at))
+        free_at = max(free_at, sent_at) + size_bytes * 8 / bitrate_bps
+    return waits

@@ -159,9 +159,8 @@ class SendSideEstimate:
                 arrived.append(tick)
                 size_bytes += sizes[number - start]
                 if self.probe.is_pending:
-                    self.probe.add(
-                        number, sent_at, self.detector.delay_seconds(sent_at, (origin + tick) * TICK_SECONDS)
-                    )
+                    delay_seconds = self.detector.delay_seconds(sent_at, (origin + tick) * TICK_SECONDS)
+                    self.probe.add(number, sent_at, delay_seconds, sizes[number - start])
         return arrived, size_bytes
 
     def _origin_ticks(self, reference: int) -> int:
@@ -208,6 +207,6 @@ class SendSideEstimate:
             if now - reported_at < LATE_SECONDS:
                 break
             del self._missing[number]
-            self.probe.add(number, 0.0, None)
+            self.probe.add(number, 0.0, None, 0)
             lost += 1
         return lost
