@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from stagebook.media.ingest.tls_certificate import MAX_PEM_BYTES, CertificateFiles, CertificatePair, tls_context
 from tests.media.ingest.running_rtmp_server import unchecked_tls, write_certificate
@@ -81,7 +82,10 @@ def test_the_old_certificate_is_used_while_the_files_are_invalid(tmp_path: Path)
     valid_key = (tmp_path / "key.pem").read_bytes()
     for invalid_key in (b"not a key", None):
         (tmp_path / "key.pem").write_bytes(invalid_key) if invalid_key else (tmp_path / "key.pem").unlink()
-        assert files.renewed() is None
+        with capture_logs() as lines:
+            assert files.renewed() is None
+            assert files.renewed() is None
+        assert len(lines) == 1, "each reason is logged once"
         assert files.pair() == old
     (tmp_path / "key.pem").write_bytes(valid_key)
     assert files.renewed() == old

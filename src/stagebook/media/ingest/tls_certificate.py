@@ -80,6 +80,8 @@ class CertificateFiles:
         self._paths = (certificate_path, private_key_path)
         self._stamps: tuple[_FileStamp, ...] = ()
         self._pair: CertificatePair | None = None
+        self._warned: str | None = None
+        """The reason why the changed files cannot be used that was logged last."""
 
     def pair(self) -> CertificatePair:
         """Return the newest pair that could be used. Raises OSError with the names of the files if there was none."""
@@ -92,14 +94,21 @@ class CertificateFiles:
         try:
             stamps = self._read_stamps()
             if stamps == self._stamps:
+                self._warned = None
                 return None
             self._pair = self._read()
         except OSError as error:
-            _log.warning("the changed RTMPS certificate cannot be used; the old one stays in use", detail=str(error))
+            self._warn(str(error))
             return None
-        self._stamps = stamps
+        self._stamps, self._warned = stamps, None
         _log.info("RTMPS certificate reloaded")
         return self._pair
+
+    def _warn(self, detail: str) -> None:
+        """Log why the changed files cannot be used: once, as they are looked at again each minute."""
+        if detail != self._warned:
+            self._warned = detail
+            _log.warning("the changed RTMPS certificate cannot be used; the old one stays in use", detail=detail)
 
     def _read(self) -> CertificatePair:
         chain, private_key = (_read_file(path) for path in self._paths)
