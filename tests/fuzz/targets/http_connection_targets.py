@@ -13,7 +13,8 @@ from stagebook.api.asgi import Receive, Scope, Send
 from stagebook.api.aws.request_ids import RequestIds
 from stagebook.server.http.connection_counts import ConnectionCounts
 from stagebook.server.http.connection_flow import InputBudget
-from stagebook.server.http.http_connection import ConnectionSettings, HttpConnection
+from stagebook.server.http.connection_settings import ConnectionSettings
+from stagebook.server.http.http_connection import HttpConnection
 from stagebook.server.http.websocket_protocol import WebSocketProtocol
 from tests.api.aws.asgi_harness import CountingRandomness
 from tests.fuzz.fuzz_target import FuzzTarget, join_sized, split_sized

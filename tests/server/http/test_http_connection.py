@@ -15,7 +15,8 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from stagebook.api.asgi import Receive, Scope, Send
 from stagebook.api.http_body import BodyReader, BodyTimeoutError
-from stagebook.server.http.http_connection import CLOSED, REFUSED_CONNECTIONS, HttpConnection
+from stagebook.server.http.connection_settings import CLOSED, REFUSED_CONNECTIONS
+from stagebook.server.http.http_connection import HttpConnection
 from stagebook.server.http.request_head import RequestHead
 from stagebook.server.http.websocket_protocol import WebSocketProtocol
 from tests.server.http.http_harness import (

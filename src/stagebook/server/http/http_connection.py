@@ -19,61 +19,31 @@ A client needs no token for any of this, so every input has a bound:
 
 import asyncio
 import functools
-from collections import Counter
 from typing import Any, cast
 from urllib.parse import unquote
 
-import msgspec
 from uvicorn.config import Config
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
 from stagebook.api.asgi import ABORT_EXTENSION, BOUND_OUTPUT_EXTENSION, CUT_EXTENSION, Scope
-from stagebook.api.aws.request_ids import RequestIds
-from stagebook.server.http.connection_counts import ConnectionCounts
-from stagebook.server.http.connection_flow import (
-    HeldInput,
-    InputBudget,
-    InputFlow,
-    OutputWatch,
-    ResponseTransport,
-    refusal,
-)
+from stagebook.server.http.connection_flow import HeldInput, InputFlow
+from stagebook.server.http.connection_settings import CLOSED, REFUSED_CONNECTIONS, ConnectionSettings
 from stagebook.server.http.request_decoder import BodyPart, RequestDecoder
 from stagebook.server.http.request_head import HttpRequestError, RequestHead
 from stagebook.server.http.request_pipeline import RequestPipeline
 from stagebook.server.http.request_timeout import AwaitedInput, RequestTimeout
+from stagebook.server.http.response_output import OutputWatch, ResponseTransport, refusal
 from stagebook.server.http.websocket_protocol import WebSocketProtocol
 
 STEPS_PER_TURN = 8
 DISCARD_LIMIT_BYTES = 2 * 1_024 * 1_024
 """Input that is read only to be discarded. SDKs send a whole request before they read the response."""
-REFUSED_CONNECTIONS = 128
-"""Connections above the limit that are kept until they got their 503. Further ones are closed at once: each is an open
-file of the process, and the book and the media processes need some too."""
-
-CLOSED = 0
-"""Stands for the status of a connection that was closed without a response."""
 _REQUEST_TIMEOUT = 408
 _BAD_REQUEST = 400
 _SERVICE_UNAVAILABLE = 503
 
 _TOO_MANY = "The server has too many connections or requests."
-
-
-class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the connections of a server share. `request_timeout_seconds` also bounds a client that does not read."""
-
-    request_timeout_seconds: float
-    keep_alive_seconds: float
-    request_ids: RequestIds
-    input_budget: InputBudget
-    connection_counts: ConnectionCounts
-    refused: Counter[int]
-    """The requests that were refused before any application got them, by status; CLOSED counts the connections that
-    were closed without a response."""
-    can_cut: bool = False
-    """Whether applications may close a connection on purpose (`CUT_EXTENSION`)."""
 
 
 class HttpConnection(asyncio.Protocol):

@@ -24,7 +24,8 @@ from stagebook.api.asgi import Application
 from stagebook.api.aws.request_ids import RequestIds
 from stagebook.server.http.connection_counts import ConnectionCounts
 from stagebook.server.http.connection_flow import INPUT_BUDGET_BYTES, InputBudget
-from stagebook.server.http.http_connection import ConnectionSettings, HttpConnection
+from stagebook.server.http.connection_settings import ConnectionSettings
+from stagebook.server.http.http_connection import HttpConnection
 from stagebook.server.http.websocket_protocol import WebSocketProtocol
 from stagebook.server.system_clock import SystemRandomness
 

@@ -41,8 +41,8 @@ from websockets.protocol import CONNECTING, OPEN
 
 from stagebook.api.asgi import DISCONNECT_REFUSED, HAND_OVER_EXTENSION, TEXT_PARTS_EXTENSION, TakenConnection
 from stagebook.api.light_event import LightEvent
-from stagebook.server.http.connection_flow import bound_output
 from stagebook.server.http.request_head import RequestHead
+from stagebook.server.http.response_output import bound_output
 
 if TYPE_CHECKING:
     from asyncio.transports import BaseTransport
