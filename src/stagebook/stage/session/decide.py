@@ -9,14 +9,15 @@ or another session refuses the transaction, the former session is still the curr
 
 The rules are in `rules/`; RULES says which function decides which fact:
 
-    attempts.py            requests to publish, watch and join
-    attempt_answers.py     the engine's answers to offers
-    media_reports.py       connected, ended, failed, measured, lasted too long
-    token_exchange.py      token exchange
-    mute_state.py          audio muted, video stopped
-    replication_facts.py   replications, at both of their ends
-    session_end.py         disconnections, and the end of the session
-    teardown.py            what follows when connections end
+    attempts.py              requests to publish, watch and join
+    attempt_answers.py       the engine's answers to offers
+    attempt_cancellation.py  attempts that end without a connection
+    media_reports.py         connected, ended, failed, measured, lasted too long
+    token_exchange.py        token exchange
+    mute_state.py            audio muted, video stopped
+    replication_facts.py     replications, at both of their ends
+    session_end.py           disconnections, and the end of the session
+    teardown.py              what follows when connections end
 
 A fact about something that does not exist changes nothing: reports of engines and timers can arrive after what they
 refer to has ended. `decide` never raises for a fact that a peer, a caller or an engine can cause; it returns the

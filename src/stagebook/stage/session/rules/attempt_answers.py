@@ -20,8 +20,8 @@ from stagebook.stage.session.rules.arrivals import (
     record_refusal,
     watchable_source,
 )
+from stagebook.stage.session.rules.attempt_cancellation import drop_attempt
 from stagebook.stage.session.rules.effective_token import arrive
-from stagebook.stage.session.rules.teardown import drop_attempt
 from stagebook.stage.session.session_facts import AttemptAnswered, AttemptFailed
 from stagebook.stage.session.session_state import Attempt, AttemptFailure, SessionParticipant
 

@@ -17,9 +17,10 @@ from stagebook.stage.session.decision import Refusal
 from stagebook.stage.session.draft import Draft
 from stagebook.stage.session.orders import Forward, WriteReplica
 from stagebook.stage.session.replication_phase import Replication, ReplicationPhase
+from stagebook.stage.session.rules.attempt_cancellation import cancel_attempts
 from stagebook.stage.session.rules.effective_token import replicated_refusal
 from stagebook.stage.session.rules.replicas import end_replications, forget_replication
-from stagebook.stage.session.rules.teardown import cancel_attempts, end_viewers, remove_replica
+from stagebook.stage.session.rules.teardown import end_viewers, remove_replica
 from stagebook.stage.session.session_facts import (
     ReplicaArrived,
     ReplicaEnded,

@@ -4,7 +4,8 @@ ingest configurations, deleted stages, the shutdown of the server, and a linger 
 from stagebook.stage.session.decision import Refusal
 from stagebook.stage.session.draft import Draft, linger_timer
 from stagebook.stage.session.orders import SetTimer
-from stagebook.stage.session.rules.teardown import cancel_attempts, cancellation, end_connections
+from stagebook.stage.session.rules.attempt_cancellation import cancel_attempts, cancellation
+from stagebook.stage.session.rules.teardown import end_connections
 from stagebook.stage.session.session_facts import LingerElapsed, ParticipantsDisconnected, SessionClosed
 from stagebook.stage.session.session_phase import SessionPhase, SessionTurn
 

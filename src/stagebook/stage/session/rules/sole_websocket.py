@@ -23,7 +23,8 @@ from stagebook.stage.participant.participant_facts import Gone
 from stagebook.stage.participant.transitions import ConnectionKind
 from stagebook.stage.session.draft import Draft
 from stagebook.stage.session.orders import CloseEvents, CloseRoute, FarewellReason
-from stagebook.stage.session.rules.teardown import cancel_attempts, end_connections
+from stagebook.stage.session.rules.attempt_cancellation import cancel_attempts
+from stagebook.stage.session.rules.teardown import end_connections
 from stagebook.stage.session.session_state import SessionParticipant
 
 _MEDIA = (ConnectionKind.PUBLISH, ConnectionKind.SUBSCRIBE)

@@ -8,11 +8,10 @@ All of it must be one decision, and so one transaction: a SUBSCRIBE_STOPPED that
 PUBLISH_STOPPED would leave a viewer of a publication that has ended.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import msgspec
 
-from stagebook.stage.errors import ServerBusyError, StagebookError, TokenRefusal, TokenRefusedError
 from stagebook.stage.events import Cause, ErrorCode
 from stagebook.stage.participant.participant_facts import Cut, Exchanged, Gone
 from stagebook.stage.participant.participant_state import Connection, Participant
@@ -20,7 +19,6 @@ from stagebook.stage.participant.transitions import ConnectionKind, ConnectionSt
 from stagebook.stage.resources import ReplicationState
 from stagebook.stage.session.draft import Draft
 from stagebook.stage.session.orders import (
-    CancelAttempt,
     CancelTimer,
     CloseConnection,
     CloseEvents,
@@ -31,7 +29,7 @@ from stagebook.stage.session.orders import (
 )
 from stagebook.stage.session.rules.replicas import end_replications, ending_replications, pause_replications
 from stagebook.stage.session.session_facts import ReplicationEnded
-from stagebook.stage.session.session_state import NO_ATTEMPTS, Attempt, SessionParticipant
+from stagebook.stage.session.session_state import SessionParticipant
 
 FAREWELLS = {
     Cause.DISCONNECTED_BY_API: FarewellReason.DISCONNECTED,
@@ -142,51 +140,6 @@ def end_viewers(draft: Draft, publisher_id: str, *, cascade: bool = True) -> Non
     for viewer_id in sorted(set(watching.values()), key=lambda each: draft.get(each).arrival):
         connection_ids = [each for each in draft.get(viewer_id).machine.connections if each in watching]
         end_connections(draft, viewer_id, connection_ids, cause=Cause.PUBLISHER_STOPPED)
-
-
-def cancel_attempts(draft: Draft, participant_id: str, error: StagebookError) -> None:
-    """Cancel the offers in progress of a participant. Their clients get `error` as soon as the engine has answered."""
-    participant = draft.find(participant_id)
-    for connection_id in () if participant is None else tuple(participant.attempts):
-        drop_attempt(draft, participant_id, connection_id)
-        draft.order(CancelAttempt(connection_id=connection_id, error=error))
-
-
-def drop_attempt(
-    draft: Draft, participant_id: str, connection_id: str, *, keep_source: bool = False
-) -> SessionParticipant:
-    """Remove an offer in progress; return the participant without it.
-
-    With `keep_source` the offer becomes a connection with the same id, which goes on using the source and the route.
-    """
-    participant = draft.get(participant_id)
-    attempt = participant.attempts[connection_id]
-    attempts: Mapping[str, Attempt] = NO_ATTEMPTS
-    if len(participant.attempts) > 1:
-        attempts = {other: each for other, each in participant.attempts.items() if other != connection_id}
-    participant = msgspec.structs.replace(participant, attempts=attempts)
-    draft.put(participant)
-    if not keep_source:
-        if attempt.kind is ConnectionKind.PUBLISH:
-            draft.release_source(participant_id, user_id=connection_id, detail="")
-        draft.order(CloseRoute(connection_id=connection_id))
-    return participant
-
-
-def cancellation(cause: Cause) -> StagebookError:
-    """Return the error for a client whose offer was in progress when its participant was removed."""
-    match cause:
-        case Cause.STAGE_DELETED:
-            return TokenRefusedError(refusal=TokenRefusal.STAGE_DELETED, detail="the stage does not exist")
-        case Cause.CONNECTION_TOKEN_REVOKED:
-            return TokenRefusedError(refusal=TokenRefusal.CONNECTION_TOKEN, detail="the connection token was revoked")
-        case Cause.SHUTDOWN:
-            return ServerBusyError("the server is stopping")
-        case _:
-            return TokenRefusedError(
-                refusal=TokenRefusal.PARTICIPANT_DISCONNECTED,
-                detail="the participant was disconnected from the stage; its token is no longer valid",
-            )
 
 
 def _publication_stops(before: Participant, lost: Iterable[str], after: Iterable[Connection]) -> bool:
