@@ -20,7 +20,6 @@ from stagebook.manager.recordings.interrupted_recordings import changes_of_inter
 from stagebook.manager.recordings.new_recordings import NewRecordings, place_of
 from stagebook.manager.recordings.recording_draft import Command, RecordingDraft
 from stagebook.manager.session.pending_resources import PendingResources
-from stagebook.manager.session.transaction import Transaction
 from stagebook.media.recording.recording_port import (
     RecordingEnded,
     RecordingEngine,
@@ -116,7 +115,7 @@ class RecordingService:
             if recording.plan.storage_configuration_arn == storage_configuration_arn:
                 raise ConflictError(f"a recording of participant {recording.participant_id} uses this configuration")
 
-    def follow(self, transaction: Transaction, changes: Sequence[Change]) -> RecordingDraft | None:
+    def follow(self, sessions: Mapping[str, Session], changes: Sequence[Change], at: Instant) -> RecordingDraft | None:
         """Return what a transaction of sessions changes of the recordings, None for nothing.
 
         Call `install` once it is submitted.
@@ -127,10 +126,10 @@ class RecordingService:
         for change in changes:
             if type(change) is AppendEvent:
                 if change.event.name in _PUBLICATION:
-                    draft = draft or RecordingDraft(self._running, at=transaction.at)
-                    self._publication(draft, transaction.sessions[change.stage_arn], change)
+                    draft = draft or RecordingDraft(self._running, at=at)
+                    self._publication(draft, sessions[change.stage_arn], change)
             elif isinstance(change, _END_OF_WAITING):
-                draft = draft or RecordingDraft(self._running, at=transaction.at)
+                draft = draft or RecordingDraft(self._running, at=at)
                 self._end_waiting(draft, change)
         return draft
 

@@ -19,7 +19,7 @@ from stagebook.stage.limits import Limits
 from stagebook.stage.resources import ParticipantRecord
 from stagebook.stage.session import orders
 from stagebook.stage.session.decide import decide
-from stagebook.stage.session.decision import Context
+from stagebook.stage.session.decision import Context, Decision
 from stagebook.stage.session.session_facts import SessionFact
 from stagebook.stage.session.session_state import Session, Usage
 
@@ -75,8 +75,8 @@ class Transaction:
         self._commit = commit
         self._changes: list[Change] = []
         self._is_mixed = False
-        """Whether the changes may not be in the order of their ranks. Those of one decision mostly are."""
-        self._forwards: list[orders.Forward] | None = None
+        """Whether the changes may not be in the order of their ranks. Those of one decision are."""
+        self._forwards: list[orders.Forward] = []
         # What this transaction has changed of the usage of accounts, without its last decision. Most transactions have
         # only one decision, so it is counted when the next one needs it.
         self._usage: dict[str, tuple[int, int]] | None = None
@@ -98,22 +98,25 @@ class Transaction:
         was forwarded to (only StartParticipantReplication has one) refuses all: do not commit it.
         """
         refusal = self._decide(self.sessions.get(session.stage_arn, session), fact)
-        if self._forwards is not None:
-            return self._apply_forwarded(self._forwards) or refusal
-        return refusal
+        return self._apply_forwarded() or refusal
 
-    def _apply_forwarded(self, forwards: list[orders.Forward]) -> StagebookError | None:
-        """Apply the facts that decisions have forwarded; return the first refusal."""
+    def apply_decision(self, session: Session, decision: Decision) -> StagebookError | None:
+        """Apply a decision about the newest state of a session, as `apply` does."""
+        refusal = self._take(session, decision)
+        return self._apply_forwarded() or refusal
+
+    def _apply_forwarded(self) -> StagebookError | None:
+        """Apply the facts that decisions have forwarded to other sessions; return the first refusal."""
         # The list grows while it is iterated: facts reach the other sessions in the order of the decisions that
         # forwarded them. The loop ends because a fact is forwarded at most once in each direction, see
         # `rules/replicas.py`.
-        for forward in forwards:
+        for forward in self._forwards:
             target = self.sessions.get(forward.stage_arn) or self._registry.sessions.get(forward.stage_arn)
             if target is not None:  # else the session has ended, and with it the other end of the replication
                 refusal = self._decide(target, forward.fact)
                 if refusal is not None:
                     return refusal
-        forwards.clear()
+        self._forwards.clear()
         return None
 
     def commit(self) -> Durable | None:
@@ -135,40 +138,22 @@ class Transaction:
         """Decide one fact; collect the session, the changes and the orders of the decision, and return the refusal."""
         context = self._context(session.account_id)
         if self._rules.lowered:
-            context = _with_lowered(context, session.stage_arn, fact, self._rules)
-        decision = decide(session, fact, context)
-        before, session = session.usage, decision.session
-        self._uncounted = session.account_id, before, session.usage
+            context = with_lowered(context, session.stage_arn, fact, self._rules)
+        return self._take(session, decide(session, fact, context))
+
+    def _take(self, before: Session, decision: Decision) -> StagebookError | None:
+        session = decision.session
         stage_arn, session_id = session.stage_arn, session.session_id
+        self._uncounted = session.account_id, before.usage, session.usage
         self.sessions[stage_arn] = session
         self.changed_ids.append((stage_arn, decision.changed_ids))
         if decision.departed:
             self.departed = [*self.departed, *((session_id, record) for record in decision.departed)]
-        changes = self._changes
-        if changes:
-            self._is_mixed = True
-        for order in decision.orders:
-            kind = type(order)
-            if kind in WRITES:
-                changes.append(_change_of(order, stage_arn, session_id))
-                self._is_mixed = self._is_mixed or kind in LATE_WRITES
-            elif type(order) is orders.Forward:
-                if self._forwards is None:
-                    self._forwards = []
-                self._forwards.append(order)
-            else:
-                self.orders.append((stage_arn, order))
-        if decision.events:
-            at_ms = self.at.wall_ms
-            for entry in decision.events:
-                event = AppendEvent(
-                    stage_arn=stage_arn,
-                    session_id=session_id,
-                    participant_id=entry.participant_id,
-                    event=entry.event,
-                    at_ms=at_ms,
-                )
-                changes.append(event)
+        changes, following, forwards = collect(decision, self.at.wall_ms)
+        self._is_mixed = self._is_mixed or bool(self._changes)
+        self._changes += changes
+        self.orders += [(stage_arn, order) for order in following]
+        self._forwards += forwards
         return decision.refusal
 
     def _context(self, account_id: str) -> Context:
@@ -198,11 +183,43 @@ class Transaction:
         )
 
 
-def _with_lowered(context: Context, stage_arn: str, fact: SessionFact, rules: SessionRules) -> Context:
+def with_lowered(context: Context, stage_arn: str, fact: SessionFact, rules: SessionRules) -> Context:
     """Return the context with the quotas of the participant that requests something, if they are lowered."""
     claims = getattr(fact, "claims", None)
     limits = None if claims is None else rules.lowered.get((stage_arn, claims.participant_id))
     return context if limits is None else replace(context, limits=limits)
+
+
+def collect(decision: Decision, at_ms: int) -> tuple[list[Change], list[orders.Order], list[orders.Forward]]:
+    """Return what follows from a decision at the time `at_ms`: the changes for the book in the order of their ranks,
+    the orders that write nothing, and the facts for other sessions.
+    """
+    stage_arn, session_id = decision.session.stage_arn, decision.session.session_id
+    changes: list[Change] = []
+    following: list[orders.Order] = []
+    forwards: list[orders.Forward] = []
+    is_mixed = False
+    for order in decision.orders:
+        kind = type(order)
+        if kind in WRITES:
+            changes.append(_change_of(order, stage_arn, session_id))
+            is_mixed = is_mixed or kind in LATE_WRITES
+        elif type(order) is orders.Forward:
+            forwards.append(order)
+        else:
+            following.append(order)
+    for entry in decision.events:
+        event = AppendEvent(
+            stage_arn=stage_arn,
+            session_id=session_id,
+            participant_id=entry.participant_id,
+            event=entry.event,
+            at_ms=at_ms,
+        )
+        changes.append(event)
+    if is_mixed:
+        changes.sort(key=_rank)
+    return changes, following, forwards
 
 
 _RANKS: Mapping[type[Change], int] = {

@@ -22,13 +22,15 @@ from stagebook.manager.session.pending_resources import PendingResources
 from stagebook.manager.session.session_entries import SessionEntries
 from stagebook.manager.session.session_registry import Route, SessionRegistry
 from stagebook.manager.session.timer_queue import Timer, TimerQueue
-from stagebook.manager.session.transaction import SessionRules, Transaction
+from stagebook.manager.session.transaction import SessionRules, Transaction, collect, with_lowered
 from stagebook.stage.arns import Arn
 from stagebook.stage.clock import Clock, Instant, Randomness
 from stagebook.stage.errors import ServerBusyError, StagebookError
 from stagebook.stage.ids import new_arn
 from stagebook.stage.resources import Stage
 from stagebook.stage.session import orders
+from stagebook.stage.session.decide import decide
+from stagebook.stage.session.decision import Context, Decision
 from stagebook.stage.session.session_facts import SessionFact
 from stagebook.stage.session.session_state import Session
 
@@ -45,8 +47,11 @@ VISIBLE_ORDERS = (orders.CloseConnection, orders.EndSource, orders.CloseEvents)
 class RecordingFollower(Protocol):
     """What adds the changes of recordings to the transactions of sessions."""
 
-    def follow(self, transaction: Transaction, changes: Sequence[Change]) -> Any:  # noqa: ANN401 - its own draft
-        """Return what a transaction changes of the recordings, with `changes` for the book; None for nothing."""
+    def follow(self, sessions: Mapping[str, Session], changes: Sequence[Change], at: Instant) -> Any:  # noqa: ANN401 - its own draft
+        """Return what a transaction changes of the recordings, with `changes` for the book; None for nothing.
+
+        `sessions` are those that the transaction leaves, by the ARNs of their stages, and `at` is its time.
+        """
 
     def install(self, draft: Any, durable: Durable) -> None:  # noqa: ANN401 - its own draft
         """Keep what a transaction that was submitted has changed."""
@@ -114,9 +119,43 @@ class UnitOfWork:
 
         Both can be None. Not for a fact that another session can refuse, see `Transaction.apply`.
         """
-        transaction = self.begin()
-        refusal = transaction.apply(session, fact)
-        return refusal, self.commit(transaction)
+        at, rules = self.now(), self.rules
+        publishers, subscribers = self.registry.account_usage(session.account_id)
+        context = Context(
+            at=at,
+            limits=rules.limits,
+            linger_ms=rules.linger_ms,
+            account_publishers=publishers,
+            account_subscribers=subscribers,
+        )
+        if rules.lowered:
+            context = with_lowered(context, session.stage_arn, fact, rules)
+        decision = decide(session, fact, context)
+        changes, following, forwards = collect(decision, at.wall_ms)
+        if forwards or decision.departed:
+            transaction = Transaction(registry=self.registry, rules=rules, at=at, commit=self.commit)
+            refusal = transaction.apply_decision(session, decision)
+            return refusal, self.commit(transaction)
+        return decision.refusal, self._commit_decision(decision, changes, following, at)
+
+    def _commit_decision(
+        self, decision: Decision, changes: list[Change], following: list[orders.Order], at: Instant
+    ) -> Durable | None:
+        """Commit one decision of one session that nobody departs from: what `commit` does, without a transaction."""
+        session = decision.session
+        stage_arn = session.stage_arn
+        durable = self._last
+        if changes:
+            follow = None if self.recordings is None else self.recordings.follow({stage_arn: session}, changes, at)
+            durable = self._submit_followed(changes, follow, has_resources=False)
+            self.entries.note_sessions(changes)
+        self.registry.install(session)
+        self.changed(session, decision.changed_ids)
+        visible: list[orders.Order] = []
+        for order in following:
+            self._follow(stage_arn, order, visible)
+        self._show(visible, durable, is_changed=bool(changes))
+        return durable
 
     def session_of(self, stage: Stage) -> Session:
         """Return the running session of a stage, or a new one, which is not recorded until its first event.
@@ -184,8 +223,12 @@ class UnitOfWork:
 
     def commit(self, transaction: Transaction) -> Durable | None:
         """Commit a transaction; see Transaction.commit."""
-        changes = transaction.changes()
-        durable = self._submit_followed(transaction, changes) if changes else self._last
+        changes, durable = transaction.changes(), self._last
+        if changes:
+            follow = None
+            if self.recordings is not None:
+                follow = self.recordings.follow(transaction.sessions, changes, transaction.at)
+            durable = self._submit_followed(changes, follow, has_resources=transaction.has_added)
         if transaction.departed:
             self.entries.note_departed(transaction, durable)
         sessions = transaction.sessions
@@ -199,25 +242,35 @@ class UnitOfWork:
         sessions.clear()
         transaction.changed_ids.clear()
         visible: list[orders.Order] = []
-        followers = self._followers
         for stage_arn, order in transaction.orders:
-            kind = type(order)
-            if kind in followers:
-                followers[kind](stage_arn, order)
-            elif kind in VISIBLE_ORDERS:
-                visible.append(order)
+            self._follow(stage_arn, order, visible)
+        self._show(visible, durable, is_changed=bool(changes))
+        return durable
+
+    def _follow(self, stage_arn: str, order: orders.Order, visible: list[orders.Order]) -> None:
+        """Carry out an order that only concerns memory, and add one that clients can observe to `visible`."""
+        kind = type(order)
+        if kind in self._followers:
+            self._followers[kind](stage_arn, order)
+        elif kind in VISIBLE_ORDERS:
+            visible.append(order)
+
+    def _show(self, visible: list[orders.Order], durable: Durable | None, *, is_changed: bool) -> None:
         # Without a change nothing has to become durable first.
-        if visible and changes and durable is not None:
+        if visible and is_changed and durable is not None:
             durable.add_done_callback(lambda done: self._carry_out(done, visible))
         elif visible:
             self.dispatcher.carry_out(visible)
-        return durable
 
-    def _submit_followed(self, transaction: Transaction, changes: list[Change]) -> Durable:
-        """Submit the changes of a transaction together with those that it makes of recordings."""
-        # The decisions of sessions change no resources.
-        submit = self.submit if transaction.has_added else self._submit
-        draft = None if self.recordings is None else self.recordings.follow(transaction, changes)
+    def _submit_followed(
+        self,
+        changes: list[Change],
+        draft: Any,  # noqa: ANN401 - what `RecordingFollower.follow` has returned
+        *,
+        has_resources: bool,
+    ) -> Durable:
+        """Submit changes together with those that they make of recordings. Decisions of sessions have no resources."""
+        submit = self.submit if has_resources else self._submit
         if self.recordings is None or draft is None:
             return submit(changes)
         durable = submit([*changes, *draft.changes])
