@@ -90,32 +90,41 @@ class ParticipantsApi:
         self._faults = None if faults is None else FaultyRequests(faults)
         self._requests = requests or RequestCounts("participants")
         self._monotonic = monotonic
-        limits = limits or RequestLimits()
+        self._limits = limits or RequestLimits()
         self._log_limit = LogRateLimit(clock=monotonic)
         self._manager = manager
         self._whip_redirect = whip_redirect
-        attempts = AttemptRateLimiter(limits=limits, monotonic=monotonic)
-        admission = TokenAdmission(manager, limits=limits, monotonic=monotonic)
-        turns = OfferTurns(limits=limits)
+        self._admission = TokenAdmission(manager, limits=self._limits, monotonic=monotonic)
+        attempts = AttemptRateLimiter(limits=self._limits, monotonic=monotonic)
+        turns = OfferTurns(limits=self._limits)
+        ice_servers = ice_servers or IceServerHeaders(lifetime_seconds=0, wall_clock=time.time)
+        self._open_http(attempts, turns, ice_servers)
+        self._open_websockets(attempts, turns)
+
+    def _open_http(self, attempts: AttemptRateLimiter, turns: OfferTurns, ice_servers: IceServerHeaders) -> None:
+        limits, admission = self._limits, self._admission
         self._whip = WhipEndpoint(
-            manager,
+            self._manager,
             limits=limits,
             attempts=attempts,
             admission=admission,
             turns=turns,
-            ice_servers=ice_servers or IceServerHeaders(lifetime_seconds=0, wall_clock=time.time),
+            ice_servers=ice_servers,
         )
         layer_rate = AttemptRateLimiter(
             limits=limits,
-            monotonic=monotonic,
+            monotonic=self._monotonic,
             burst=limits.layer_requests_burst,
             per_second=limits.layer_requests_per_second,
         )
-        self._layers = LayerEndpoint(manager, limits=limits, rate=layer_rate, admission=admission)
-        joins = ParticipantJoins(manager, limits=limits, attempts=attempts)
+        self._layers = LayerEndpoint(self._manager, limits=limits, rate=layer_rate, admission=admission)
+
+    def _open_websockets(self, attempts: AttemptRateLimiter, turns: OfferTurns) -> None:
+        limits, admission, monotonic = self._limits, self._admission, self._monotonic
+        joins = ParticipantJoins(self._manager, limits=limits, attempts=attempts)
         self._events = EventsEndpoint(joins=joins, limits=limits, admission=admission, monotonic=monotonic)
         problem_of = partial(self._problem_of, scope={"path": SHARED_PATH})
-        exchange = OfferExchange(manager, attempts=attempts, turns=turns, problem_of=problem_of)
+        exchange = OfferExchange(self._manager, attempts=attempts, turns=turns, problem_of=problem_of)
         self._shared = SharedEndpoint(
             joins=joins,
             exchange=exchange,
