@@ -101,13 +101,18 @@ class IngestPool:
             )
             for number in range(processes)
         ]
+        self._acceptor = self._build_acceptor(settings, rtmp=rtmp, rtmps=rtmps)
+
+    def _build_acceptor(
+        self, settings: IngestSettings, *, rtmp: socket.socket | None, rtmps: socket.socket | None
+    ) -> ConnectionAcceptor:
         limits = ConnectionLimits(
             max_connections=settings.max_connections,
             max_per_network=settings.max_connections_per_address,
             shared_networks=settings.shared_networks,
             clock=time.monotonic,
         )
-        self._acceptor = ConnectionAcceptor(
+        return ConnectionAcceptor(
             rtmp=rtmp, rtmps=rtmps, limits=limits, hand_over=self._hand_over, clock=time.monotonic
         )
 
