@@ -32,12 +32,13 @@ PUBLISHER, VIEWER = "aaaa.bbbb.pub1", "aaaa.bbbb.view"
 
 def test_existing_objects_are_frozen_and_the_thresholds_are_raised() -> None:
     before = gc.get_threshold()
+    gc.unfreeze()  # what the run of the tests has frozen
     try:
         tune_garbage_collection()
         assert gc.get_freeze_count() > 0
         assert gc.get_threshold() == COLLECTION_THRESHOLDS
     finally:
-        gc.unfreeze()
+        gc.freeze()
         gc.set_threshold(*before)
 
 

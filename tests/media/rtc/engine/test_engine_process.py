@@ -1,7 +1,6 @@
 """The engine process in the test's process: a scripted forwarder at one end of a socket pair, the test at the other."""
 
 import asyncio
-import gc
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -160,14 +159,13 @@ class ScriptedForwarder:
 
 @pytest.fixture(autouse=True)
 def _restore_logging() -> Iterator[None]:
-    """Restore the process-wide state that `serve` changes: logging and the garbage collector."""
+    """Restore the process-wide state that `serve` changes: logging. What it freezes may stay so in the tests too."""
     root = logging.getLogger()
     handlers, level, configured = root.handlers[:], root.level, structlog.get_config()
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.configure(**configured)
-    gc.unfreeze()
 
 
 class FakeServer:
