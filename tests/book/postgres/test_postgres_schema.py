@@ -20,7 +20,7 @@ NUMBER = len(POSTGRES_MIGRATIONS)
 ADDITIVE = PostgresMigration(statements="CREATE TABLE added (number integer)", minimum_version=NUMBER)
 EXCLUDING = PostgresMigration(statements="DROP TABLE revocation", minimum_version=NUMBER + 1)
 START = (
-    "import sys; from stagebook.book.postgres.postgres_session import PostgresConnection\n"
+    "import sys; from stagebook.book.postgres.postgres_connection import PostgresConnection\n"
     "from stagebook.book.postgres.postgres_schema import migrate\n"
     "connection = PostgresConnection(sys.argv[1]); print('ready', flush=True); sys.stdin.read()\n"
     "print(migrate(connection).version, flush=True)"
