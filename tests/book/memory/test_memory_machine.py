@@ -118,9 +118,12 @@ class MemoryMachine(BookMachine):
             self.check_fetched(arn, session_id, participant_id)
 
     def check_fetched(self, arn: str, session_id: str, participant_id: str) -> None:
-        """Rows of open sessions, and whether a session had an id, are as in the book, or not at hand."""
+        """Rows of open sessions, and whether a session had an id, are as in the book, or not at hand.
+
+        Memory has no session of a deleted stage, which the book may show.
+        """
         session = self.book.get_session(arn, session_id)
-        if session is not None and session.end_ms is None:
+        if session is not None and session.end_ms is None and self.memory.get_stage(arn) is not None:
             assert self.memory.get_session(arn, session_id) == session
             if self.memory.is_participant_fetched(arn, session_id, participant_id):
                 found = self.memory.get_participant(arn, session_id, participant_id)
