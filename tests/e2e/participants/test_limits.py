@@ -97,6 +97,9 @@ async def test_the_death_of_an_engine_process_is_an_internal_error_and_a_new_one
         viewer_id, viewer_token = await stage.token()
         await peers.publisher(publisher_token).start()
         await peers.viewer(viewer_token, publisher_id=publisher_id).start()
+        # A peer is connected a moment before the engine reports it.
+        await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED")
+        await stage.expect_events(viewer_id, "JOINED", ("SUBSCRIBE_STARTED", publisher_id))
 
         os.kill(engine_process_ids(server)[0], signal.SIGKILL)
 
