@@ -37,6 +37,8 @@ class ViewerBandwidth:
         """Called with the time when the estimate has fallen."""
         self.start_probe: Callable[[float], None] | None = None
         """Called with the time when a probe is to be sent: bursts by `send_side.probe.next_burst`."""
+        self.paced_seconds: Callable[[], float] = float
+        """How long what waits in the pacer of the video takes at its rate, in seconds. Without a pacer it is 0."""
         self._told_bps: int | None = None
 
     @property
@@ -67,8 +69,10 @@ class ViewerBandwidth:
 
     @property
     def is_full(self) -> bool:
-        """Whether packets wait in a queue of the path, or are lost."""
-        queue_seconds = 0.0 if self.send_side is None else self.send_side.detector.queue_seconds
+        """Whether packets wait in a queue of the path, or before it in the pacer, or are lost."""
+        queue_seconds = self.paced_seconds()
+        if self.send_side is not None:
+            queue_seconds = max(queue_seconds, self.send_side.detector.queue_seconds)
         return queue_seconds > FULL_QUEUE_SECONDS or self.loss > FULL_LOSS
 
     def may_raise(self, bitrate_bps: int, now: float) -> bool:

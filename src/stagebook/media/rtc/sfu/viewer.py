@@ -270,6 +270,7 @@ def make_viewer(
         )
         if section.kind is MediaKind.VIDEO and down_track.transport is not None and schedule is not None:
             viewer_track.pacer = ViewerPacer(down_track, schedule=schedule, rate=bandwidth.pace_bps)
+            bandwidth.paced_seconds = viewer_track.pacer.wait_seconds
         sent[section.mid] = SentTrack(ssrc=down_track.ssrc, rtx_ssrc=rtx_ssrc)
     viewer = Viewer(tracks=by_ssrc, cname=name.encode(), counters=counters, bandwidth=bandwidth, schedule=schedule)
     return viewer, sent

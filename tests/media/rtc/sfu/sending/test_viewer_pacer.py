@@ -85,7 +85,9 @@ def test_what_is_dropped_is_never_sent() -> None:
     viewer.put_frame(20)
     viewer.timers.advance(0.05)
     sent = len(viewer.datagrams)
+    assert 0.07 < viewer.pacer.wait_seconds() < 0.15
     assert viewer.pacer.drop() == (20 - sent, (20 - sent) * len(PAYLOAD))
+    assert viewer.pacer.wait_seconds() == 0.0
     viewer.timers.advance(1.0)
     assert len(viewer.datagrams) == sent
 

@@ -57,6 +57,11 @@ class ViewerPacer:
         """The number of packets that wait."""
         return len(self._items)
 
+    def wait_seconds(self) -> float:
+        """How long what waits takes at the rate."""
+        rate_bps = self._rate()
+        return 0.0 if rate_bps is None else self._queued_bits / rate_bps
+
     def limit(self, now: float) -> None:
         """The line of the viewer is, or may be, narrow: take the packets that are put from now on."""
         self._limited_at = now
