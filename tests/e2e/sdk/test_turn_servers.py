@@ -1,11 +1,13 @@
 """The SDK behind a TURN relay, by the function that docs/front-end.md gives to pages."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.clients.backend import Backend
 from tests.e2e.client.coturn import HOST, SECRET, find_coturn, running_coturn
 from tests.e2e.participants.stage_handle import StageHandle
 from tests.e2e.sdk.sdk_tab import SdkTab, SdkTabs, Seen
@@ -49,15 +51,21 @@ async def relayed_tab(tabs: SdkTabs, token: str) -> SdkTab:
     return tab
 
 
-async def test_pages_publish_and_watch_through_a_relay(turn_server: RunningServer, tabs: SdkTabs) -> None:
+async def test_pages_publish_and_watch_through_a_relay_also_over_a_real_time_connection(
+    turn_server: RunningServer, tabs: SdkTabs
+) -> None:
     stage = StageHandle(turn_server)
+    backend = await asyncio.to_thread(Backend, stage.ivs)
     _, publisher_token = await stage.token()
-    _, viewer_token = await stage.token()
+    _, member_token = await stage.token()
     publisher = await (await relayed_tab(tabs, publisher_token)).publisher(publisher_token)
     await publisher.join()
     await publisher.expect((Seen.PUBLISH_STATE, publisher.participant_id, "published"))
-    viewer = await (await relayed_tab(tabs, viewer_token)).stage(viewer_token)
-    await viewer.join()
-    await viewer.expect_media(publisher.participant_id)
-    assert await publisher.tab.run(LOCAL_CANDIDATES) == ["relay"]
-    assert await viewer.tab.run(LOCAL_CANDIDATES) == ["relay"]
+    tab = await relayed_tab(tabs, member_token)
+    await tab.share(backend.connection_token(stage.arn, "shared"))
+    member = await tab.publisher(member_token, name="first", shares=True)
+    await member.join()
+    await member.expect_media(publisher.participant_id)
+    await publisher.expect_media(member.participant_id)
+    assert set(await publisher.tab.run(LOCAL_CANDIDATES)) == {"relay"}
+    assert set(await member.tab.run(LOCAL_CANDIDATES)) == {"relay"}
