@@ -26,9 +26,10 @@ def main() -> int:
 
 
 def hide_unused_modules() -> None:
-    """Let structlog not import rich, with which it would colour tracebacks: a file is not shown in colours."""
-    # None is how Python marks a module that is not to be imported.
-    sys.modules["rich"] = None  # type: ignore[assignment]
+    """Let structlog not import what it uses if it is installed: colours, which a file does not show, and greenlets."""
+    for name in ("colorama", "greenlet", "rich"):
+        # None is how Python marks a module that is not to be imported.
+        sys.modules[name] = None  # type: ignore[assignment]
 
 
 def _serve(flags: dict[str, str]) -> int:
