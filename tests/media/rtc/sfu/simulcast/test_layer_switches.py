@@ -96,8 +96,8 @@ class Switches(LayerScenario):
 def check(viewer: Watching, *, is_lossy: bool) -> None:
     """The viewer's stream in the order of its numbers has no contradiction, and can be decoded.
 
-    `is_lossy`: packets of the publisher are missing. A thinned stream can have their gap as the last of a layer, because
-    the packet that shows the gap is left out.
+    `is_lossy`: packets of the publisher are missing. A thinned stream can have their gap as the last of a layer: the
+    packet that shows the gap is left out.
     """
     by_number: dict[int, RtpPacket] = {}
     for packet in viewer.packets:
