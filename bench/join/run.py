@@ -17,6 +17,8 @@ from tests.e2e.server import RunningServer, run_server
 JOINS = 30
 WARM_UP_JOINS = 2
 """Before the measured ones: the browser compiles the page's code, and the server its own."""
+JOIN_INTERVAL_SECONDS = 1.25
+"""From the start of a join to that of the next one. A publisher is asked for one keyframe a second in the long run."""
 CAMERA = {"width": 640, "height": 360, "frameRate": 30}
 TARGET_P50_MS = 200.0
 TARGET_P95_MS = 400.0
@@ -75,13 +77,16 @@ async def _measure(server: RunningServer, chromium: str, address: str) -> list[J
 
 
 async def _join(stage: StageHandle, viewers: Participants, publisher_id: str) -> Join:
-    """Subscribe with a new page, and leave."""
+    """Subscribe with a new page, leave, and wait for the time of the next one."""
+    loop = asyncio.get_running_loop()
+    next_at = loop.time() + JOIN_INTERVAL_SECONDS
     _, token = await stage.token("SUBSCRIBE")
     viewer: BrowserViewer = await viewers.viewer(token)
     await viewer.prepare(publisher_id)
     join = msgspec.convert(await viewer.run(_JOIN), Join)
     await viewer.close()
     await viewer.context.close()
+    await asyncio.sleep(next_at - loop.time())
     return join
 
 
@@ -98,8 +103,8 @@ def report(joins: list[Join]) -> Part:
         method=(
             f"Headless Chromium publishes {CAMERA['width']}x{CAMERA['height']} at {CAMERA['frameRate']} frames/s "
             f"(H.264). Another headless Chromium subscribes {len(joins)} times, each time with a new page and without "
-            "other viewers, all on this machine. The time begins with the page's call that makes the offer, and ends "
-            "when requestVideoFrameCallback reports the first frame."
+            f"other viewers, {JOIN_INTERVAL_SECONDS} s apart, all on this machine. The time begins with the page's "
+            "call that makes the offer, and ends when requestVideoFrameCallback reports the first frame."
         ),
         tables=(
             Table(
