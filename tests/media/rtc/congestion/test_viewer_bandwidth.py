@@ -60,10 +60,3 @@ def test_a_trial_ends_when_a_queue_grows() -> None:
     assert (bandwidth.estimate_bps or 0) <= 200_000
     assert fallen
     assert not bandwidth.may_raise(VIDEO_BPS, watching.now)
-
-
-def test_a_line_for_which_the_pacer_holds_packets_back_is_full() -> None:
-    bandwidth = ViewerBandwidth()
-    assert not bandwidth.is_full
-    bandwidth.paced_seconds = lambda: 0.2
-    assert bandwidth.is_full

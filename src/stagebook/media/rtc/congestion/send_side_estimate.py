@@ -14,7 +14,6 @@ from stagebook.media.rtc.congestion.burst_capacity import BurstCapacity
 from stagebook.media.rtc.congestion.delivery_rate import DeliveryRate
 from stagebook.media.rtc.congestion.loss_window import LossWindow
 from stagebook.media.rtc.congestion.overuse_detector import OveruseDetector, PathUsage
-from stagebook.media.rtc.congestion.packet_train import MIN_PACKETS, train_capacity_bps
 from stagebook.media.rtc.congestion.rate_control import RateControl
 from stagebook.media.rtc.congestion.send_history import SendHistory, SentBatch
 from stagebook.media.rtc.congestion.transport_feedback import (
@@ -28,8 +27,6 @@ from stagebook.media.rtc.congestion.transport_feedback import (
 LATE_SECONDS: Final = 0.1
 """How late a packet may be, behind the feedback that reports it as missing."""
 SENT_WINDOW_SECONDS: Final = 1.0
-TRAIN_PACKETS: Final = 200
-"""Among so many packets at the start of a connection are those that are sent to measure the path."""
 SILENT_SECONDS: Final = 1.0
 """Without feedback for so long, while packets are sent, the estimate is halved."""
 REPORTED_PACKETS_PER_SECOND: Final = 10_000
@@ -51,8 +48,6 @@ class SendSideEstimate:
         self.detector = OveruseDetector()
         self.feedbacks = self.bad_feedbacks = 0
         """Messages that were used, and those that could not be read or report packets that were never sent."""
-        self.has_measured_start = False
-        """Whether a packet train has arrived, which would have shown a narrow path."""
         self.round_trip_seconds: float | None = None
         """From feedback: with the time that the peer waits before it reports."""
         self._reported_end = 0
@@ -127,18 +122,9 @@ class SendSideEstimate:
         self.detector.add(sent_at, (origin + arrived[0]) * TICK_SECONDS)
         self.delivery.add((origin + arrived[-1]) * TICK_SECONDS, size_bytes)
         self.sending.add(sent_at, size_bytes)
-        if begin < TRAIN_PACKETS:
-            self._take_train([(origin + tick) * TICK_SECONDS for tick in arrived], size_bytes / len(arrived), now)
         self.burst.add(start, (origin + arrived[0]) * TICK_SECONDS, (origin + arrived[-1]) * TICK_SECONDS, size_bytes)
         self._received += len(arrived)
         return True
-
-    def _take_train(self, arrivals_seconds: list[float], packet_bytes: float, now: float) -> None:
-        """Limit the estimate by what the first batches show."""
-        self.has_measured_start |= len(arrivals_seconds) >= MIN_PACKETS
-        capacity_bps = train_capacity_bps(arrivals_seconds, packet_bytes)
-        if capacity_bps is not None:
-            self.rates.limit_to(capacity_bps, now)
 
     def _take_packets(
         self, batch: SentBatch, begin: int, ticks: list[int | None], origin: int, now: float
@@ -147,7 +133,7 @@ class SendSideEstimate:
 
         Returns the ticks and the size of those that have newly arrived.
         """
-        start, sizes, sent_at = batch
+        start, sizes, _ = batch
         arrived: list[int] = []
         size_bytes = 0
         for number, tick in enumerate(ticks, begin):
@@ -159,8 +145,7 @@ class SendSideEstimate:
                 arrived.append(tick)
                 size_bytes += sizes[number - start]
                 if self.probe.is_pending:
-                    delay_seconds = self.detector.delay_seconds(sent_at, (origin + tick) * TICK_SECONDS)
-                    self.probe.add(number, sent_at, delay_seconds, sizes[number - start])
+                    self.probe.add(number, (origin + tick) * TICK_SECONDS, sizes[number - start])
         return arrived, size_bytes
 
     def _origin_ticks(self, reference: int) -> int:
@@ -207,6 +192,6 @@ class SendSideEstimate:
             if now - reported_at < LATE_SECONDS:
                 break
             del self._missing[number]
-            self.probe.add(number, 0.0, None, 0)
+            self.probe.add(number, None, 0)
             lost += 1
         return lost

@@ -7,7 +7,6 @@ bitrates are those of all that is sent to the viewer: audio, video, retransmissi
 from collections.abc import Callable
 from typing import Final
 
-from stagebook.media.rtc.congestion.rate_control import START_BPS
 from stagebook.media.rtc.congestion.report_estimate import FIRST_TRIAL_WAIT_SECONDS, ReportEstimate
 from stagebook.media.rtc.congestion.send_side_estimate import SendSideEstimate
 
@@ -16,10 +15,6 @@ _CLEAR_FALL = 0.97
 FULL_QUEUE_SECONDS: Final = 0.08
 FULL_LOSS: Final = 0.05
 """A path with a longer queue or a higher loss is full. Jitter looks like a queue of some 30 ms."""
-START_PACE_BPS: Final = 800_000
-"""Bursts of video are paced by this before the first feedback. libwebrtc paces by 750 kbit/s then."""
-PACE_SHARE: Final = 0.9
-"""Bursts of video are paced by this share of the estimate. The rest is for audio, which is not paced."""
 CONGESTED_SECONDS: Final = 2.0
 """How long a viewer counts as congested after its estimate has fallen."""
 
@@ -37,8 +32,6 @@ class ViewerBandwidth:
         """Called with the time when the estimate has fallen."""
         self.start_probe: Callable[[float], None] | None = None
         """Called with the time when a probe is to be sent: bursts by `send_side.probe.next_burst`."""
-        self.paced_seconds: Callable[[], float] = float
-        """How long what waits in the pacer of the video takes at its rate, in seconds. Without a pacer it is 0."""
         self._told_bps: int | None = None
 
     @property
@@ -69,10 +62,8 @@ class ViewerBandwidth:
 
     @property
     def is_full(self) -> bool:
-        """Whether packets wait in a queue of the path, or before it in the pacer, or are lost."""
-        queue_seconds = self.paced_seconds()
-        if self.send_side is not None:
-            queue_seconds = max(queue_seconds, self.send_side.detector.queue_seconds)
+        """Whether packets wait in a queue of the path, or are lost."""
+        queue_seconds = 0.0 if self.send_side is None else self.send_side.detector.queue_seconds
         return queue_seconds > FULL_QUEUE_SECONDS or self.loss > FULL_LOSS
 
     def may_raise(self, bitrate_bps: int, now: float) -> bool:
@@ -89,18 +80,9 @@ class ViewerBandwidth:
         if send_side is None or not send_side.feedbacks or self.start_probe is None:
             fell_at = float("-inf") if send_side is None else send_side.rates.decreased_at
             return now - fell_at >= FIRST_TRIAL_WAIT_SECONDS and self.reports.may_try(bitrate_bps, now)
-        if send_side.probe.request(bitrate_bps, send_side.history.next_number, now, estimate_bps=estimate_bps):
+        if send_side.probe.request(bitrate_bps, send_side.history.next_number, now):
             self.start_probe(now)
         return False
-
-    def pace_bps(self) -> float | None:
-        """The bitrate by which bursts of video are to be paced; None for a line that is not known to be narrow."""
-        estimate_bps, send_side = self.estimate_bps, self.send_side
-        if estimate_bps is not None and estimate_bps < START_BPS:
-            return PACE_SHARE * estimate_bps
-        if send_side is None or send_side.has_measured_start or self.start_probe is None:
-            return None
-        return START_PACE_BPS
 
     def is_congested(self, now: float) -> bool:
         """Whether the estimate has fallen in the last CONGESTED_SECONDS."""

@@ -1,16 +1,12 @@
 """One RTP stream to one viewer: what the hot loop (`sending.fan_out`) has to know of it."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from stagebook.media.rtc.ice.udp_socket import Address, Path
 from stagebook.media.rtc.rtp.rtp_packet import HEADER_SIZE_BYTES
-from stagebook.media.rtc.sfu.sending.datagram_repeater import DatagramRepeater
 from stagebook.media.rtc.sfu.statistics.engine_statistics import MediaCounters
 from stagebook.media.rtc.srtp.srtp_session import MAX_PACKET_SIZE_BYTES, TRAILER_SIZE_BYTES, OutboundSrtp
-
-if TYPE_CHECKING:
-    from stagebook.media.rtc.sfu.sending.sent_packet import SentPacket
 
 TRANSPORT_EXTENSION_SIZE_BYTES = 8
 """A header extension block of one element with the transport-wide sequence number (RFC 8285 section 4.2): profile and
@@ -28,13 +24,6 @@ class TransportHistory(Protocol):
         """Packets from the number `first` on have been sent at `now`, with these sizes in bytes."""
 
 
-class PacketPacer(Protocol):
-    """Sends the packets of one down track over time (`sending.viewer_pacer`)."""
-
-    def put(self, packets: "Sequence[SentPacket]", now: float) -> None:
-        """Send packets in their order, behind those that wait."""
-
-
 class DownTrack:
     """One RTP stream to one viewer: the fields that `fan_out` reads. `viewer.ViewerTrack` holds the rest.
 
@@ -42,11 +31,8 @@ class DownTrack:
     """
 
     __slots__ = (
-        "_path",
         "address",
         "counters",
-        "is_repeated",
-        "pacer",
         "packets",
         "payload_type",
         "red_block_type",
@@ -68,8 +54,6 @@ class DownTrack:
         """Of audio that is sent with redundancy (RED): the payload type of Opus. `payload_type` is that of RED then."""
         self.sequence_offset = 0
         """What is added to the source's sequence number, modulo 2^16."""
-        self.pacer: PacketPacer | None = None
-        """What its packets pass in place of being sent at once with those of other viewers."""
         self.packets = 0
         """Packets that `fan_out` has sent to the viewer."""
         self.srtp: OutboundSrtp | None = None
@@ -80,25 +64,14 @@ class DownTrack:
         self.sendto: Callable[[memoryview, Address], int] = _not_connected
         self.send_run: Callable[[memoryview, int, Address], int] = _not_connected_run
         self.address: Address = ()
-        self.is_repeated = False
-        """Whether each datagram is sent twice."""
-        self._path: Path | None = None
 
     def set_path(self, path: Path | None) -> None:
         """Send over `path` from the next packet on. None: drop every packet, as if it were lost, which is the case
         before the peer is connected and without its consent (RFC 7675)."""
-        self._path = path
         if path is None:
             self.sendto, self.send_run, self.address = _not_connected, _not_connected_run, ()
         else:
             self.sendto, self.send_run, self.address = path.socket.sendto, path.socket.send_run, path.address
-            if self.is_repeated:
-                self.sendto = DatagramRepeater(self.sendto, self.counters)
-
-    def set_repeated(self, *, is_repeated: bool) -> None:
-        """Send each datagram that is sent alone, as those of audio are, a second time with the next one."""
-        self.is_repeated = is_repeated
-        self.set_path(self._path)
 
 
 def _not_connected(_data: memoryview, _address: Address) -> int:

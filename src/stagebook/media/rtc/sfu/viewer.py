@@ -25,7 +25,6 @@ from stagebook.media.rtc.sdp.sdp_answer import SentTrack
 from stagebook.media.rtc.sfu.down_track import DownTrack
 from stagebook.media.rtc.sfu.repair.viewer_repair import ViewerRepair
 from stagebook.media.rtc.sfu.sending.send_schedule import SendSchedule
-from stagebook.media.rtc.sfu.sending.viewer_pacer import ViewerPacer
 from stagebook.media.rtc.sfu.source_track import SourceTrack
 from stagebook.media.rtc.sfu.statistics.engine_statistics import MediaCounters
 from stagebook.media.rtc.sfu.viewer_track import ViewerTrack
@@ -118,7 +117,6 @@ class Viewer:
         for viewer_track in self._tracks.values():
             viewer_track.down_track.srtp = peer.outbound_srtp
             viewer_track.start(now)
-        self.repair.send_trains()
 
     def path_changed(self) -> None:
         """Send to the peer's new address, from the socket that it reached. Without consent, send nothing."""
@@ -166,8 +164,6 @@ class Viewer:
         loss = self.bandwidth.loss
         for viewer_track in self._tracks.values():
             viewer_track.follow_loss(loss, now)
-            if viewer_track.pacer is not None:
-                viewer_track.pacer.handle_timers(now)
 
     # To the viewer
 
@@ -259,18 +255,14 @@ def make_viewer(
             down_track.transport = bandwidth.send_side.history
             down_track.transport_extension_id = section.extensions.transport_sequence
         rtx_ssrc = None if section.rtx_payload_type is None else random_bits(32)
-        viewer_track = by_ssrc[down_track.ssrc] = ViewerTrack(
+        by_ssrc[down_track.ssrc] = ViewerTrack(
             track=tracks[section.kind],
             down_track=down_track,
             rtx_payload_type=section.rtx_payload_type,
             rtx_ssrc=rtx_ssrc,
             rtx_sequence=random_bits(15),
             red_payload_type=section.red_payload_type,
-            cannot_repair=section.kind is MediaKind.AUDIO and "nack" not in section.feedback,
         )
-        if section.kind is MediaKind.VIDEO and down_track.transport is not None and schedule is not None:
-            viewer_track.pacer = ViewerPacer(down_track, schedule=schedule, rate=bandwidth.pace_bps)
-            bandwidth.paced_seconds = viewer_track.pacer.wait_seconds
         sent[section.mid] = SentTrack(ssrc=down_track.ssrc, rtx_ssrc=rtx_ssrc)
     viewer = Viewer(tracks=by_ssrc, cname=name.encode(), counters=counters, bandwidth=bandwidth, schedule=schedule)
     return viewer, sent

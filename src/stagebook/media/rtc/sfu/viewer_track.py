@@ -16,7 +16,6 @@ from stagebook.media.rtc.congestion.resend_budget import RepeatTimes
 from stagebook.media.rtc.rtp.rtp_packet import HEADER, HEADER_SIZE_BYTES, sequence_distance
 from stagebook.media.rtc.sfu.down_track import DownTrack
 from stagebook.media.rtc.sfu.sending.sent_packet import SentPacket
-from stagebook.media.rtc.sfu.sending.viewer_pacer import ViewerPacer
 from stagebook.media.rtc.sfu.simulcast.switchable_track import StreamPosition, SwitchableTrack
 from stagebook.media.rtc.sfu.source_track import REPEATED_FRAMES, EndedRun, SourceTrack
 
@@ -53,11 +52,9 @@ class ViewerTrack:
         rtx_payload_type: int | None,
         rtx_sequence: int,
         red_payload_type: int | None = None,
-        cannot_repair: bool = False,
     ) -> None:
         """The down track says whether packets have transport-wide numbers. `rtx_ssrc` and `rtx_payload_type` are None
-        if the viewer did not negotiate RTX, and `red_payload_type` if it did not negotiate redundant audio.
-        `cannot_repair` is for audio without NACK."""
+        if the viewer did not negotiate RTX, and `red_payload_type` if it did not negotiate redundant audio."""
         self.track = track
         """The track that sends."""
         self.next_track: SwitchableTrack | None = None
@@ -67,11 +64,7 @@ class ViewerTrack:
         self.rtx_payload_type = rtx_payload_type
         self._rtx_sequence = rtx_sequence
         self.repeats = RepeatTimes()
-        self.pacer: ViewerPacer | None = None
-        """Set before `start` for video whose rate can be estimated."""
         self.red_payload_type = red_payload_type
-        self.cannot_repair = cannot_repair
-        """Whether lost packets of audio stay lost, unless they are sent twice."""
         self._plain_payload_type = down_track.payload_type
         self._red_until = float("-inf")
         self._is_connected = False
@@ -97,20 +90,16 @@ class ViewerTrack:
     @property
     def copies(self) -> int:
         """How often each frame is sent: more than once with redundancy."""
-        if self.down_track.red_block_type:
-            return 1 + REPEATED_FRAMES
-        return 2 if self.down_track.is_repeated else 1
+        return 1 + REPEATED_FRAMES if self.down_track.red_block_type else 1
 
     def follow_loss(self, loss: float, now: float) -> None:
-        """Send audio with redundancy (RED) while the viewer loses packets, and some time after; or each packet twice if
-        the viewer cannot repair audio. `loss` is 0 to 1."""
+        """Send audio with redundancy (RED) while the viewer loses packets, and some time after. `loss` is 0 to 1."""
+        if self.red_payload_type is None:
+            return
         if loss > RED_LOSS:
             self._red_until = now + RED_SECONDS
         is_redundant = now < self._red_until
-        if self.red_payload_type is None:
-            if self.cannot_repair and is_redundant != self.down_track.is_repeated:
-                self.down_track.set_repeated(is_repeated=is_redundant)
-        elif is_redundant != bool(self.down_track.red_block_type):
+        if is_redundant != bool(self.down_track.red_block_type):
             self.track.set_redundancy(
                 self.down_track,
                 payload_type=self.red_payload_type if is_redundant else self._plain_payload_type,
@@ -121,12 +110,8 @@ class ViewerTrack:
     def start(self, now: float) -> None:
         """Start to send: the connection is up."""
         self._is_connected = True
-        if self.red_payload_type is not None:
-            self._red_until = now + RED_START_SECONDS
+        self._red_until = now + RED_START_SECONDS
         self.follow_loss(0.0, now)
-        if self.pacer is not None and isinstance(self.track, SwitchableTrack):
-            # Nothing is known of the line.
-            self.pacer.limit(now)
         if not self._is_paused:
             self.track.add(self.down_track, now)
 
@@ -135,8 +120,6 @@ class ViewerTrack:
         self._is_connected = False
         self._cancel_move()
         self.track.remove(self.down_track)
-        if self.pacer is not None:
-            self.pacer.stop()
 
     @property
     def has_started(self) -> bool:
@@ -175,11 +158,8 @@ class ViewerTrack:
             return
         self._is_paused = True
         if isinstance(self.track, SwitchableTrack) and self.track.has_started(self.down_track):
-            end, ended = self.track.stream_position(self.down_track, now), self.track.end_run(self.down_track)
-            packets, octets = (0, 0) if self.pacer is None else self.pacer.drop()
-            next_sequence = (end.next_sequence - packets) & 0xFFFF
-            self._end = end._replace(next_sequence=next_sequence, octets=end.octets - octets)
-            self._keep_run(ended._replace(next_sequence=next_sequence, octets=ended.octets - octets), now)
+            self._end = self.track.stream_position(self.down_track, now)
+            self._keep_run(self.track.end_run(self.down_track), now)
         else:
             self.track.hold(self.down_track)
 

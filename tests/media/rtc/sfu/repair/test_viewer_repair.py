@@ -1,16 +1,11 @@
 """What a raw peer that negotiated transport-wide feedback is sent: numbers, retransmissions, probes."""
 
-import pytest
-
 from stagebook.media.port import Connected
 from stagebook.media.rtc.congestion.bandwidth_probe import BURSTS, MIN_BURST_BYTES
 from stagebook.media.rtc.rtp.rtcp_writer import write_nack
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket, extension_value
 from stagebook.media.rtc.sdp.header_extensions import TRANSPORT_SEQUENCE_URI
-from stagebook.media.rtc.sfu.repair import viewer_repair
-from stagebook.media.rtc.sfu.repair.viewer_repair import TRAIN_BYTES
 from stagebook.media.rtc.sfu.viewer import Viewer
-from stagebook.media.rtc.sfu.viewer_track import PADDING_BYTES
 from tests.media.rtc.congestion.feedback_writer import write_arrivals, write_transport_feedback
 from tests.media.rtc.packets import rtp, vp8_delta
 from tests.media.rtc.raw_peer import RTX_PAYLOAD_TYPE, VIDEO_PAYLOAD_TYPE, RawPeer
@@ -18,13 +13,6 @@ from tests.media.rtc.running_engine import SSRC, RunningEngine, running_engine, 
 
 EXTENSION = 3
 COUNTED = (f"a=extmap:{EXTENSION} {TRANSPORT_SEQUENCE_URI}", f"a=rtcp-fb:{VIDEO_PAYLOAD_TYPE} transport-cc")
-
-
-@pytest.fixture(autouse=True)
-def trains(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """No packet trains at the start, so that the numbers of the other packets are known."""
-    monkeypatch.setattr(viewer_repair, "TRAIN_SECONDS", ())
-    return monkeypatch
 
 
 def transport_number(packet: RtpPacket) -> int:
@@ -143,18 +131,3 @@ async def test_a_narrow_line_is_not_filled_with_what_came_before_the_smaller_lay
         await viewer.send_rtcp(nack)
         await viewer.receive_rtp()
         assert watching.repair.resent_packets == 1
-
-
-async def test_a_packet_train_measures_a_narrow_line_before_the_video(trains: pytest.MonkeyPatch) -> None:
-    trains.setattr(viewer_repair, "TRAIN_SECONDS", (0.0,))
-    async with running_engine() as engine:
-        await engine.publisher()
-        viewer = await engine.viewer(extra_video=COUNTED)
-        bandwidth = viewer_of(engine).bandwidth
-        train = [await viewer.receive_rtp() for _ in range(TRAIN_BYTES // PADDING_BYTES)]
-        assert {packet.payload for packet in train} == {b""}
-        # Packets of about 300 bytes, 2.5 ms apart.
-        await report(viewer, train, ticks=10)
-        await wait_until(lambda: bandwidth.estimate_bps is not None, "the feedback")
-        assert bandwidth.estimate_bps is not None
-        assert 800_000 < bandwidth.estimate_bps < 1_000_000

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from stagebook.media.codecs.codec_names import MediaKind
-from stagebook.media.rtc.congestion.rate_control import START_BPS
 from stagebook.media.rtc.congestion.resend_budget import ResendBudget
 from stagebook.media.rtc.congestion.viewer_bandwidth import ViewerBandwidth
 from stagebook.media.rtc.rtp.rtcp import Nack
@@ -26,11 +25,6 @@ MAX_RESENDS_AT_ONCE: Final = 300
 """Limits of the lookups for one viewer: rate and burst. One NACK message may list thousands of packets, so without a
 limit a viewer could multiply its own traffic. A packet that the track no longer holds counts too, because looking it up
 is work as well."""
-
-TRAIN_BYTES: Final = 5_000
-"""The padding of a packet train. It takes 50 ms on a line of 1 Mbit/s, less than a first keyframe."""
-TRAIN_SECONDS: Final = (0.0, 0.3, 0.6)
-"""When trains are sent at the start of a connection: a receiver that is late by itself measures nothing."""
 
 
 class ViewerRepair:
@@ -60,21 +54,6 @@ class ViewerRepair:
         can_probe = any(each.rtx_ssrc is not None and each.extension_id for each in self._tracks)
         if can_probe and self._call_later is not None:
             self._bandwidth.start_probe = self._send_burst
-
-    def send_trains(self) -> None:
-        """Measure the line before the video has filled it (`congestion.packet_train`)."""
-        if self._bandwidth.start_probe is not None and self._call_later is not None:
-            for seconds in TRAIN_SECONDS:
-                self._call_later(seconds, self._send_train)
-
-    def _send_train(self, now: float) -> None:
-        estimate_bps = self._bandwidth.estimate_bps
-        viewer_track = self._padded_track()
-        if viewer_track is None or self._peer is None or (estimate_bps is not None and estimate_bps < START_BPS):
-            return
-        count = TRAIN_BYTES // PADDING_BYTES
-        self._send(count, lambda number: viewer_track.padding(count, number), now)
-        self.padding_packets += count
 
     def stop(self) -> None:
         """The connection is closed."""
@@ -149,12 +128,9 @@ class ViewerRepair:
         self.send_padding(size_bytes, now)
         self._call_later(seconds, self._send_burst)
 
-    def _padded_track(self) -> ViewerTrack | None:
-        return next((each for each in self._tracks if each.rtx_ssrc is not None and each.extension_id), None)
-
     def send_padding(self, size_bytes: int, now: float) -> None:
         """Send so many bytes, or a little more, that the viewer does not need."""
-        viewer_track = self._padded_track()
+        viewer_track = next((each for each in self._tracks if each.rtx_ssrc is not None and each.extension_id), None)
         if viewer_track is None:
             return
         sequences = viewer_track.newest_sequences(size_bytes)

@@ -7,8 +7,7 @@ schedule: it is sent at once, and is never behind video.
 A track may have more to send at once than a viewer's line can take without loss: an encoder's keyframe has hundreds of
 packets, and a publisher may send in bursts. So no more than SLICE_PACKETS are sent at once, and as many every
 SLICE_SECONDS: 35 Mbit/s with packets of 1,100 bytes. A longer queue is sent in larger slices, so that a packet waits no
-longer than MAX_DELAY_SECONDS. All viewers of a track share its queue, so the pacer costs nothing for a viewer. Those
-whose lines are narrow have another one of their own behind it (`viewer_pacer`).
+longer than MAX_DELAY_SECONDS. All viewers of a track share its queue, so the pacer costs nothing for a viewer.
 
 A viewer that starts while packets are queued is sent those behind its start: its start takes a place in the queue.
 """
@@ -94,7 +93,7 @@ class SendQueue:
                 packets.clear()
             elif isinstance(item[1], SentPacket):
                 packets.append(shift.apply(item[1]))
-        self._send_to([down_track], packets, self._schedule.clock())
+        fan_out([down_track], packets, now=self._schedule.clock())
 
     # Packets
 
@@ -164,15 +163,7 @@ class SendQueue:
     def _send(self, packets: Sequence[SentPacket], now: float) -> None:
         if packets:
             for shift, group in self.groups.items():
-                self._send_to(group, shift.apply_all(packets), now)
-
-    def _send_to(self, down_tracks: list[DownTrack], packets: Sequence[SentPacket], now: float) -> None:
-        if self._schedule is not None and self._schedule.paced:
-            for each in down_tracks:
-                if each.pacer is not None:
-                    each.pacer.put(packets, now)
-            down_tracks = [each for each in down_tracks if each.pacer is None]
-        fan_out(down_tracks, packets, now=now)
+                fan_out(group, shift.apply_all(packets), now=now)
 
 
 def _is_start_of(item: _Item, down_track: DownTrack) -> bool:

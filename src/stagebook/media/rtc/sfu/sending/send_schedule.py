@@ -41,8 +41,6 @@ class SendSchedule:
         self.clock = clock
         self.down_tracks = 0
         """Live down tracks of video of the engine. The tracks count them."""
-        self.paced = 0
-        """Down tracks whose packets pass a pacer of their own (`viewer_pacer`). The pacers count them."""
         self._call_later = call_later
         self._isolation = isolation
 

@@ -6,7 +6,6 @@
   versions with fewer temporal layers.
 * A viewer changes to another layer at a keyframe. If that takes too long and its line cannot carry the old layer, it is
   sent nothing until then.
-* A viewer whose line limits its video has a pacer (`sending.viewer_pacer`).
 * If the publisher has one layer and no viewer's line carries it, the publisher is told to send less. If some lines
   carry it, the others are sent its keyframes alone (`StillTrack`). Each keyframe that is requested for them, or that
   lets a viewer of such a publisher begin again, disturbs all others, so these keyframes have a small budget.
@@ -173,7 +172,7 @@ class LayerAllocation:
         for video in self._watched.keys() - {video for _, video in watching}:
             del self._watched[video]
         self._request_stills(now)
-        self._limit(watching, now)
+        self._limit(watching)
 
     def _layers(self) -> list[Layer]:
         incoming = self.tracks.incoming
@@ -255,8 +254,6 @@ class LayerAllocation:
         )
         if not versions:
             return
-        if chosen != versions[-1].key and video.pacer is not None:
-            video.pacer.limit(now)
         if chosen == current:
             self._cut_if_late(viewer, video, watched, incoming, now)
         elif chosen is None:
@@ -349,13 +346,9 @@ class LayerAllocation:
 
     # The publisher
 
-    def _limit(self, watching: list[tuple[VideoViewer, ViewerTrack]], now: float) -> None:
+    def _limit(self, watching: list[tuple[VideoViewer, ViewerTrack]]) -> None:
         """Let a publisher with one layer send what its best viewer's line carries, if that is less."""
         limit = self._limit_for([each for each in watching if not self.is_stopped(each[1])])
-        if limit is not None:
-            for _, video in watching:
-                if video.pacer is not None:
-                    video.pacer.limit(now)
         if limit != self._limit_bps:
             self._limit_bps = limit
             self._limit_publisher(limit)
