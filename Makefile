@@ -30,7 +30,7 @@ LOWEST_TESTS := $(addprefix tests/,book/sqlite config storage server/http api/wa
 # The tests start many servers. Without cached bytecode each one compiles its modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run demo test chaos test-client test-console test-examples test-livekit test-network test-package test-recording test-sdk test-servers test-site test-slow test-together test-lowest test-all audit constraints package check format bench simulate fuzz soak conformance console-vendor screenshots layout-pictures site site-serve clean
+.PHONY: run demo test chaos test-client test-console test-examples test-livekit test-network test-package test-recording test-sdk test-servers test-site test-slow test-lowest test-all audit constraints package check format bench simulate fuzz soak conformance console-vendor screenshots layout-pictures site site-serve clean
 
 run: $(VENV)/.run
 	@$(BIN)/stagebook serve $(ARGS)
@@ -89,12 +89,6 @@ test-site: $(VENV)/.dev
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
-# test-slow, test-client, test-console, test-examples, test-sdk, test-package and test-site in one run, as in test-all: while
-# the tests of one wait for browsers and builds, those of another use the processors.
-test-together: $(VENV)/.dev
-	$(BIN)/python -m pytest -m 'slow or client or console or examples or sdk or package or site' \
-	--numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
-
 # LOWEST_TESTS with the lower bounds of the dependencies, in an environment of their own.
 test-lowest: $(LOWEST)/.dev
 	$(LOWEST)/bin/python -m pytest $(LOWEST_TESTS) --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
@@ -122,7 +116,8 @@ test-all: EXECUTIONS := 2500
 test-all: MINUTES := 2
 test-all: ROUNDS := 1
 test-all: CHAOS := tests/chaos -k 'hole or refuse or asked or database'
-test-all: test-lowest audit test-together test-livekit test-network test-recording chaos conformance simulate fuzz soak
+test-all: test-lowest audit test-slow test-client test-console test-examples test-sdk test-package test-site test-livekit \
+	test-network test-recording chaos conformance simulate fuzz soak
 .NOTPARALLEL: test-all
 
 check: $(VENV)/.dev

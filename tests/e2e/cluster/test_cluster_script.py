@@ -188,7 +188,7 @@ def ends(cluster: ClusterScript, stage_arn: str) -> list[str]:
 
 def test_the_commands_of_readme(cluster: ClusterScript) -> None:
     start, *steps = readme_steps("Several machines")
-    assert (start.command, len(steps)) == ("python -m contrib.cluster\n", 2)
+    assert (start.command, len(steps)) == ("python -m contrib.cluster\n", 3)
     key = DataFolder(cluster.folder / "node-1").read_server_access()[1]
     programs = Path(sys.executable).parent
     for step in steps:
