@@ -190,6 +190,7 @@ def test_the_commands_of_readme(cluster: ClusterScript) -> None:
     start, *steps = readme_steps("Several machines")
     assert (start.command, len(steps)) == ("python -m contrib.cluster\n", 3)
     key = DataFolder(cluster.folder / "node-1").read_server_access()[1]
+    # Each step has a shell of its own, so what `stagebook env` sets is in the environment of all.
     programs = Path(sys.executable).parent
     for step in steps:
         command = step.command.replace("stagebook-cluster", str(cluster.folder))
@@ -202,6 +203,7 @@ def test_the_commands_of_readme(cluster: ClusterScript) -> None:
                 AWS_ACCESS_KEY_ID=key.access_key_id,
                 AWS_SECRET_ACCESS_KEY=key.secret_access_key,
                 AWS_DEFAULT_REGION="us-west-2",
+                AWS_ENDPOINT_URL=cluster.url,
             ),
             capture_output=True,
             text=True,
