@@ -106,11 +106,11 @@ $(LOWEST)/.dev: $(BIN)/python pyproject.toml
 audit: $(VENV)/.dev
 	@$(BIN)/python -m tests.dependency_audit constraints/development.txt $(wildcard $(LOWEST)/constraints.txt)
 
-# What takes longer than `make test`, one after the other. The simulation has other seeds than test-slow. With `make -k`,
+# What takes longer than `make test`, one after the other. The simulation has other seeds than `make test`. With `make -k`,
 # the others run after one that failed.
 test-all: EXAMPLES := 15
 test-all: SEEDS := 60
-test-all: FIRST_SEED := 120
+test-all: FIRST_SEED := 200
 test-all: SECONDS := 300
 test-all: EXECUTIONS := 2500
 test-all: MINUTES := 2

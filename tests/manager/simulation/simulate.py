@@ -21,7 +21,7 @@ import msgspec
 from stagebook.book.decision_book import DecisionBook
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import BookFailedError
-from stagebook.manager.session import transaction
+from stagebook.manager.session import transaction, unit_of_work
 from stagebook.manager.stage_manager import StageManager
 from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.stage.errors import StagebookError
@@ -111,7 +111,7 @@ def counting(progress: Progress) -> Iterator[None]:
         progress.orders.update(type(order).__name__ for order in decision.orders)
         return decision
 
-    with patch.object(transaction, "decide", counted):
+    with patch.object(transaction, "decide", counted), patch.object(unit_of_work, "decide", counted):
         yield
 
 
