@@ -49,6 +49,16 @@ async def test_a_publisher_that_sends_media_and_no_checks_stays_connected() -> N
         await engine.wait_for(CLOSED_PUBLISHER)
 
 
+async def test_a_check_with_a_forged_address_does_not_stop_the_media_of_another_peer() -> None:
+    async with running_engine(SETTINGS) as engine:
+        publisher, viewer = await engine.publisher(), await engine.viewer()
+        await start_video(engine, publisher, viewer)
+        # The publisher's socket stands for a forged source address.
+        await publisher.send_datagram(viewer.check_message(nominate=True))
+        await send_video(publisher, 11, vp8_delta())
+        assert (await viewer.receive_rtp()).payload == vp8_delta()
+
+
 async def test_a_viewer_that_sends_reports_and_no_checks_stays_connected_and_receives_media() -> None:
     async with running_engine(SETTINGS) as engine:
         publisher, viewer = await engine.publisher(), await engine.viewer()

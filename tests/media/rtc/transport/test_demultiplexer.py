@@ -10,20 +10,20 @@ from hypothesis import strategies as st
 
 from stagebook.media.rtc.dtls.dtls_association import DtlsAssociation
 from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certificate
-from stagebook.media.rtc.ice.ice_lite import IceCredentials
+from stagebook.media.rtc.ice.ice_lite import QUIET_PATH_SECONDS, IceCredentials
 from stagebook.media.rtc.ice.stun_probe import StunProbes
 from stagebook.media.rtc.ice.udp_socket import Address, UdpSocket
 from stagebook.media.rtc.sdp.media_plan import InboundStreams, RemoteTransport
 from stagebook.media.rtc.transport.demultiplexer import (
     CHECKS_PER_SECOND,
     MAX_ADDRESSES_PER_CONNECTION,
+    MAX_MOVED_ADDRESSES_PER_SECOND,
     MAX_NEW_ADDRESSES_PER_SECOND,
-    MAX_UNKNOWN_ADDRESSES_PER_SECOND,
     Demultiplexer,
     UfragTable,
 )
 from stagebook.media.rtc.transport.handshake_slots import HandshakeSlots
-from stagebook.media.rtc.transport.peer_connection import PeerConnection
+from stagebook.media.rtc.transport.peer_connection import PeerConnection, PeerState
 from stagebook.media.rtc.transport.transport_statistics import TransportStatistics
 from tests.media.rtc.transport.null_endpoint import NullEndpoint
 
@@ -80,6 +80,28 @@ class Harness:
         self.demultiplexer.receive(bytes(message), address, now)
         return len(self.sent) > before
 
+    def respond(self, address: Address, *, pwd: str = "q" * 24, now: float = 1.0) -> None:
+        """Deliver a response to a request of the engine."""
+        message = stun.Message(
+            message_method=stun.Method.BINDING,
+            message_class=stun.Class.RESPONSE,
+            transaction_id=TRANSACTION_ID,
+        )
+        message.add_message_integrity(pwd.encode())
+        self.demultiplexer.receive(bytes(message), address, now)
+
+    def owner(self, address: Address) -> PeerConnection | None:
+        """The connection that receives the media from an address."""
+        route = self.demultiplexer._routes.get(address)
+        return None if route is None else route.peer
+
+    def prove(self, address: Address) -> None:
+        """Let the first connection complete its handshake from an address."""
+        self.check(address)
+        assert self.peer.ice.path is not None
+        self.peer.ice.receive_handshake(self.peer.ice.path, 1.0)
+        self.sent.clear()
+
 
 @pytest.fixture(name="harness")
 def harness_fixture() -> Iterator[Harness]:
@@ -132,6 +154,36 @@ def test_an_indication_counts_from_the_path_of_a_connection_and_gets_no_answer(h
     harness.demultiplexer.receive(indication, ADDRESS_1, 6.0)
     assert (harness.peer.ice.last_received_at, harness.peer.ice.consent_at) == (6.0, 1.0)
     assert harness.sent == []
+
+
+def test_a_forged_check_does_not_take_the_address_of_another_connection(harness: Harness) -> None:
+    other = harness.add_peer("others")
+    harness.prove(ADDRESS_1)
+    for _ in range(CHECKS_PER_SECOND):
+        harness.check(ADDRESS_1, ufrag="others", nominate=True)
+    assert harness.owner(ADDRESS_1) is harness.peer
+    assert other.ice.path is None
+    # One request of the engine asks who is there. The address has its whole share of checks.
+    assert len(harness.sent) == 1
+    harness.respond(ADDRESS_1, pwd="x" * 24)
+    assert harness.owner(ADDRESS_1) is harness.peer
+    assert harness.check(ADDRESS_1)
+
+
+def test_a_peer_that_responds_gets_the_address_of_another_connection(harness: Harness) -> None:
+    other = harness.add_peer("others")
+    harness.prove(ADDRESS_1)
+    harness.check(ADDRESS_1, ufrag="others")
+    harness.respond(ADDRESS_1)
+    assert harness.owner(ADDRESS_1) is other
+    assert other.ice.path is not None
+
+
+def test_an_address_whose_connection_is_silent_goes_to_the_next_check(harness: Harness) -> None:
+    other = harness.add_peer("others")
+    harness.prove(ADDRESS_1)
+    assert harness.check(ADDRESS_1, ufrag="others", now=1.0 + QUIET_PATH_SECONDS)
+    assert harness.owner(ADDRESS_1) is other
 
 
 def test_an_address_belongs_to_the_connection_that_proved_it_last(harness: Harness) -> None:
@@ -187,21 +239,23 @@ def test_checks_from_one_address_are_limited_per_second(harness: Harness) -> Non
     assert harness.check(ADDRESS_1)
 
 
-def test_a_flood_from_unknown_addresses_does_not_affect_known_addresses(harness: Harness) -> None:
-    harness.check(ADDRESS_1)
-    harness.demultiplexer.reset_rate_limits()
-    for number in range(MAX_UNKNOWN_ADDRESSES_PER_SECOND // MAX_NEW_ADDRESSES_PER_SECOND):
-        harness.add_peer(f"peer{number}")
+def test_floods_from_new_addresses_do_not_keep_out_a_connection_that_is_being_set_up(harness: Harness) -> None:
+    attackers = MAX_MOVED_ADDRESSES_PER_SECOND // MAX_NEW_ADDRESSES_PER_SECOND + 1
+    answered = 0
+    for number in range(attackers):
+        harness.add_peer(f"attacker{number}").state = PeerState.CONNECTED
         for port in range(MAX_NEW_ADDRESSES_PER_SECOND):
-            harness.check(("198.51.100.1", number * MAX_NEW_ADDRESSES_PER_SECOND + port), ufrag=f"peer{number}")
-    assert not harness.check(("198.51.100.2", 1))
+            answered += harness.check((f"198.51.100.{number % 256}", number * 8 + port), ufrag=f"attacker{number}")
+    assert answered == MAX_MOVED_ADDRESSES_PER_SECOND
     assert harness.check(ADDRESS_1)
 
 
-def test_a_flood_from_many_ports_that_names_one_connection_does_not_keep_others_out(harness: Harness) -> None:
-    harness.add_peer("attacker")
-    for port in range(2 * MAX_UNKNOWN_ADDRESSES_PER_SECOND):
+def test_a_flood_from_many_ports_that_names_one_connection_is_not_verified(harness: Harness) -> None:
+    attacker = harness.add_peer("attacker")
+    for port in range(100 * MAX_NEW_ADDRESSES_PER_SECOND):
         harness.check(("198.51.100.1", port), ufrag="attacker", pwd="x" * 24)
+    assert {peer for _, peer in harness.demultiplexer._checks} == {attacker}
+    assert len(harness.demultiplexer._checks) == MAX_NEW_ADDRESSES_PER_SECOND
     assert harness.check(ADDRESS_1)
 
 

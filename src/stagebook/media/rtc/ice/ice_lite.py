@@ -75,6 +75,8 @@ class IceLiteAgent:
         """Whether the peer has answered a request of ours. From then on its checks prove nothing alone."""
         self._selected: Path | None = None
         """The path, also without consent."""
+        self._proved: Path | None = None
+        """The last path over which the peer has shown that it receives what we send."""
 
     def password_for(self, ufrag: str) -> str | None:
         """Our password for one of our username fragments; None if the fragment is not valid for this connection."""
@@ -111,10 +113,24 @@ class IceLiteAgent:
         The path changes at once if the check was `nominated`, otherwise when the current one is quiet.
         """
         self.answers_probes = True
+        self._proved = path
         if nominated and path != self.path:
             self._select(path, now)
             return True
         return self.receive_verified(path, now)
+
+    def receive_handshake(self, path: Path, now: float) -> None:
+        """Take note of the end of the DTLS handshake, whose messages passed over `path` in both directions."""
+        self._proved = path
+        self.receive_verified(path, now)
+
+    def holds(self, path: Path, now: float) -> bool:
+        """Whether `path` belongs to this peer, whoever else sends from its address.
+
+        The peer has received something over it, so it has the address, and it was heard there lately. The check of
+        another peer can have a forged address.
+        """
+        return path == self.path == self._proved and now - self.consent_at < QUIET_PATH_SECONDS
 
     def receive_verified(self, path: Path, now: float) -> bool:
         """Take note of an authenticated datagram that came over `path`: a check or media. Return True if the path

@@ -13,24 +13,31 @@ A Binding indication carries no name either (RFC 8445 section 11). From a route 
 does a response to a request of ours (`stun_probe`), which is known by its transaction id.
 
 So an address is trusted only after a check with a valid MESSAGE-INTEGRITY, and a datagram of an unauthenticated client
-costs one table lookup. The HMAC of a check is the expensive part; rate limits bound it for one address and for all
-unknown addresses together.
+costs one table lookup. The HMAC of a check is the expensive part; rate limits bound it.
+
+A check proves that its sender knows the credentials of a connection, but not that it has the address: the source
+address of a datagram can be forged. Whoever has a connection of its own could take over the address of another peer,
+whose media and DTLS would be lost. So an address that a peer has proved (`ice_lite.IceLiteAgent.holds`) is not given to
+another connection for a check alone. The check is a claim: it has no answer and no effect, and a request of ours is
+sent to the address. Only a peer that is there can respond to it.
 """
 
 from typing import NamedTuple, TypeAlias
 
 from stagebook.media.rtc.ice import stun
 from stagebook.media.rtc.ice.udp_socket import Address, MediaSocket, Path
-from stagebook.media.rtc.transport.peer_connection import PeerConnection
+from stagebook.media.rtc.transport.peer_connection import PeerConnection, PeerState
 from stagebook.media.rtc.transport.transport_statistics import TransportStatistics
 
 CHECKS_PER_SECOND = 50
-"""Connectivity checks that one address may have verified. A busy peer sends about twenty."""
-MAX_UNKNOWN_ADDRESSES_PER_SECOND = 4096
-"""Addresses without a route that may have checks verified."""
+"""Connectivity checks of one connection from one address that are verified. A busy peer sends about twenty."""
 MAX_NEW_ADDRESSES_PER_SECOND = 8
-"""Those of them whose checks name one connection. Without this limit, one client that has a connection and sends from
-many ports would use up the share of all unknown addresses, and nobody else could connect."""
+"""Addresses without a route to a connection from which its checks are verified. A connection that is being set up has
+this allowance to itself, so no other client can use it up. At most 512 connections of an engine are being set up
+(`sfu.connection_table`), so these are 4,096 addresses."""
+MAX_MOVED_ADDRESSES_PER_SECOND = 2_048
+"""The same for all connections together that are set up already. One participant can have some hundred of them, and a
+peer seldom changes its address."""
 MAX_ADDRESSES_PER_CONNECTION = 16
 """Routes of one connection: the candidates of the peer that passed a check."""
 
@@ -116,10 +123,14 @@ class Demultiplexer:
         self._ufrags = ufrags
         self._statistics = statistics
         self._routes: Routes = {}
-        self._checks: dict[Address, int] = {}
-        """Checks of the current second, by address."""
+        self._checks: dict[tuple[Address, PeerConnection], int] = {}
+        """Checks of the current second, by address and by the connection that they name."""
         self._new_addresses: dict[PeerConnection, int] = {}
         """Unknown addresses of the current second, by the connection that their checks name."""
+        self._moved_addresses = 0
+        """Those of them that name a connection which is set up."""
+        self._claims: dict[Address, PeerRoute] = {}
+        """The newest claim of the current second to an address that another connection holds."""
 
     def receive(self, datagram: bytes, address: Address, now: float) -> None:
         """Deliver a datagram to its connection, or drop it. Never raises for the content of a datagram.
@@ -156,6 +167,8 @@ class Demultiplexer:
         """Start a new second of the rate limits. The caller does so about once a second."""
         self._checks.clear()
         self._new_addresses.clear()
+        self._moved_addresses = 0
+        self._claims.clear()
 
     def _receive_stun(self, datagram: bytes, address: Address, now: float) -> None:
         """Verify and answer a connectivity check (RFC 8445 section 7.3), or take a Binding indication."""
@@ -164,7 +177,7 @@ class Demultiplexer:
             route.peer.ice.receive_indication(route.path, now)
             return
         if route is not None and stun.is_binding_success(datagram):
-            route.peer.receive_response(datagram, route.path, now)
+            self._receive_response(datagram, route, now)
             return
         request = stun.parse_binding_request(datagram)
         peer = None if request is None else self._ufrags.get(request.local_ufrag)
@@ -173,37 +186,64 @@ class Demultiplexer:
             return
         password = peer.ice.password_for(request.local_ufrag)
         # A check that fails to verify gets no error response: to an unauthenticated client the port stays silent.
-        if password is None or not self._may_verify(address, peer) or not request.verify(password.encode()):
+        if password is None or not self._may_verify(address, peer, route) or not request.verify(password.encode()):
             return
         if request.unknown_attributes:
             self._socket.send(stun.unknown_attributes_error(request, password.encode()), address)
-            return
-        previous = peer.ice.previous_credentials
-        if route is not None and route.peer is peer:
-            path = route.path
-        else:
+        elif route is not None and route.peer is not peer and route.peer.ice.holds(route.path, now):
             path = Path(self._socket, address)
-            self._ufrags.add_route(peer, self._routes, path)
+            self._claims[address] = PeerRoute(peer, path)
+            peer.send_probe(path, nominated=request.use_candidate, now=now)
+        else:
+            self._take_check(request, self._route_to(peer, route, address), password, now)
+
+    def _route_to(self, peer: PeerConnection, route: PeerRoute | None, address: Address) -> PeerRoute:
+        """Return the route of `address` if it leads to `peer`, or else a new one."""
+        if route is not None and route.peer is peer:
+            return route
+        path = Path(self._socket, address)
+        self._ufrags.add_route(peer, self._routes, path)
+        return PeerRoute(peer, path)
+
+    def _take_check(self, request: stun.BindingRequest, route: PeerRoute, password: str, now: float) -> None:
+        """Deliver a verified check to its connection, and answer it."""
+        peer, path = route
+        previous = peer.ice.previous_credentials
         peer.receive_check(path=path, ufrag=request.local_ufrag, nominated=request.use_candidate, now=now)
         if previous is not None and peer.ice.previous_credentials is None:
             # This was the first check with the credentials of an ICE restart: the previous ones are void.
             self._ufrags.remove_ufrag(previous.ufrag)
-        ip = str(address[0]).partition("%")[0]
-        self._socket.send(stun.binding_success(request, (ip, address[1]), password.encode()), address)
+        ip, port = str(path.address[0]).partition("%")[0], path.address[1]
+        self._socket.send(stun.binding_success(request, (ip, port), password.encode()), path.address)
         peer.probe(path, nominated=request.use_candidate, now=now)
         # After the response: a client that waits for it would drop a ClientHello before it.
         peer.start_dtls(path, now)
 
-    def _may_verify(self, address: Address, peer: PeerConnection) -> bool:
-        """Count a check of `address` that names `peer`. Return False if the address has used its share of checks, or if
-        it is unknown and the connection, or all unknown addresses, have used theirs."""
-        count = self._checks.get(address, 0)
+    def _receive_response(self, datagram: bytes, route: PeerRoute, now: float) -> None:
+        """Take a response to a request of ours from an address with a route. It may prove a claim to the address."""
+        address = route.path.address
+        claim = self._claims.get(address)
+        if claim is not None and claim.peer.receive_response(datagram, claim.path, now):
+            del self._claims[address]
+            self._ufrags.add_route(claim.peer, self._routes, claim.path)
+            claim.peer.start_dtls(claim.path, now)
+        else:
+            route.peer.receive_response(datagram, route.path, now)
+
+    def _may_verify(self, address: Address, peer: PeerConnection, route: PeerRoute | None) -> bool:
+        """Count a check of `address` that names `peer`. Return False if it is above a limit: that of the address, or if
+        its `route` does not lead to the peer, that of new addresses."""
+        count = self._checks.get((address, peer), 0)
         if count >= CHECKS_PER_SECOND:
             return False
-        if count == 0 and address not in self._routes:
+        if count == 0 and (route is None or route.peer is not peer):
             new_addresses = self._new_addresses.get(peer, 0)
-            if new_addresses >= MAX_NEW_ADDRESSES_PER_SECOND or len(self._checks) >= MAX_UNKNOWN_ADDRESSES_PER_SECOND:
+            if new_addresses >= MAX_NEW_ADDRESSES_PER_SECOND:
                 return False
+            if peer.state is not PeerState.CONNECTING:
+                if self._moved_addresses >= MAX_MOVED_ADDRESSES_PER_SECOND:
+                    return False
+                self._moved_addresses += 1
             self._new_addresses[peer] = new_addresses + 1
-        self._checks[address] = count + 1
+        self._checks[address, peer] = count + 1
         return True

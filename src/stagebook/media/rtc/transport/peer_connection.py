@@ -136,20 +136,22 @@ class PeerConnection:
         """Ask the peer for a sign over `path` after a check from there, if it is needed. Before the handshake there is
         nothing to protect."""
         if self.state is PeerState.CONNECTED and self.ice.needs_probe(path, now):
-            self._send_probe(path, nominated=nominated, now=now)
+            self.send_probe(path, nominated=nominated, now=now)
 
-    def _send_probe(self, path: Path, *, nominated: bool, now: float) -> None:
+    def send_probe(self, path: Path, *, nominated: bool, now: float) -> None:
+        """Ask the peer for a sign over `path`, at most once a second."""
         username = f"{self.remote.ufrag}:{self.ice.credentials.ufrag}"
         self._probes.send(path, username=username, password=self.remote.pwd, nominated=nominated, now=now)
 
-    def receive_response(self, datagram: bytes, path: Path, now: float) -> None:
-        """Take a STUN response that came over `path`. It is dropped unless it answers a request of ours."""
+    def receive_response(self, datagram: bytes, path: Path, now: float) -> bool:
+        """Take a STUN response that came over `path`. Return False if it answers no request of ours."""
         answered = self._probes.take_response(datagram, path, password=self.remote.pwd)
         if answered is None:
-            return
+            return False
         path_changed = self.ice.receive_response(path, nominated=answered.nominated, now=now)
         if path_changed and self.state is PeerState.CONNECTED:
             self.endpoint.path_changed()
+        return True
 
     def expire_consent(self, now: float) -> None:
         """Stop sending without consent (RFC 7675). The caller does so several times a second."""
@@ -223,12 +225,12 @@ class PeerConnection:
         self._dtls.release_slot()
         if self._dtls.path is not None:
             # The handshake authenticates the peer. A slow one may end long after the peer's last check.
-            self.ice.receive_verified(self._dtls.path, now)
+            self.ice.receive_handshake(self._dtls.path, now)
         self._listener.peer_connected(self, now)
         self.endpoint.connected(self, now)
         if self.ice.path is not None:
             # To know whether the peer answers.
-            self._send_probe(self.ice.path, nominated=False, now=now)
+            self.send_probe(self.ice.path, nominated=False, now=now)
 
     def _fail(self, reason: str) -> None:
         """Log why the handshake failed, once for a connection, and report it."""
