@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 
 from bench.report import Part, Table, number
+from stagebook.book.book_values import Revocation
 from stagebook.book.memory.account_memory import AccountMemory
 from stagebook.book.memory.loaded_account import LoadedAccount
-from stagebook.book.store import Revocation
 from stagebook.book.tables.account_keys import AccountKeys
 from stagebook.book.tables.key_sequence import FollowingKeys
 from stagebook.book.tables.loaded_row_keys import LoadedRowKeys

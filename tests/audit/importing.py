@@ -11,9 +11,9 @@ from stagebook.audit.book_import import BookImport
 from stagebook.audit.book_rules import RuleBrokenError
 from stagebook.audit.import_files import ImportFiles
 from stagebook.audit.import_source import ImportSummary
+from stagebook.book.book_values import RecordedEvent
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.bulk.book_insertion import BookInsertion
-from stagebook.book.store import RecordedEvent
 from stagebook.history.event_query import EventFilter
 from stagebook.history.export.event_lines import json_lines
 from stagebook.history.export.export_pages import export_pages, export_range

@@ -17,11 +17,11 @@ from stagebook.audit import book_import
 from stagebook.audit.aws_events import NamedSession
 from stagebook.audit.book_rules import RuleBrokenError, Violation
 from stagebook.audit.index_check import check_index
+from stagebook.book.book_values import ParticipantFilter, RecordedEvent
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
 from stagebook.book.event_log import LoggedEvent
 from stagebook.book.scanning.book_scan import BookScan
 from stagebook.book.sqlite.bulk import book_insertion
-from stagebook.book.store import ParticipantFilter, RecordedEvent
 from stagebook.history.export.event_lines import json_lines
 from stagebook.history.history_files import SEARCH_INDEX_NAME, HistoryFiles
 from stagebook.stage.events import Cause, Event, EventName

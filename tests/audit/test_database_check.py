@@ -8,8 +8,8 @@ import pytest
 
 from stagebook.audit.book_check import CheckedBook, check_book
 from stagebook.audit.book_rules import Violation
+from stagebook.book.book_errors import BookRefusedError
 from stagebook.book.book_source import BookSource, DatabaseSource
-from stagebook.book.store import BookRefusedError
 from stagebook.cli.command_line import main
 from tests.book.copying.full_book import write_full_book
 from tests.cli.written_book import write_book

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from stagebook.book.store import BookReader, ParticipantFilter, RecordedEvent
+from stagebook.book.book_values import ParticipantFilter, RecordedEvent
+from stagebook.book.store import BookReader
 from stagebook.stage.events import EventName
 from stagebook.stage.resources import ParticipantRecord, ParticipantState, ReplicationState
 from tests.book.sample import ACCOUNT, ARN, SESSION, replica

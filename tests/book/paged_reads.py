@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from stagebook.book.book_pages import BookPages, CompositionPages
+from stagebook.book.book_values import ParticipantFilter
 from stagebook.book.changes import Change
 from stagebook.book.composition_reader import CompositionFilter
-from stagebook.book.store import Book, ParticipantFilter
+from stagebook.book.store import Book
 from stagebook.stage.arns import PUBLIC_KEY
 from stagebook.stage.events import EventName
 from tests.book.sample import (

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from msgspec.structs import replace
 
+from stagebook.book.book_errors import ChangeRefusedError
+from stagebook.book.book_values import OpenRecording, Page, ParticipantFilter
 from stagebook.book.changes import (
     SEQUENCE_TIME_SHIFT,
     Change,
@@ -34,7 +36,7 @@ from stagebook.book.postgres.postgres_readers import open_reader
 from stagebook.book.retention_policy import DAY_MS, RetentionPolicy
 from stagebook.book.sqlite import open_events
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import ChangeRefusedError, Durable, OpenRecording, Page, ParticipantFilter
+from stagebook.book.store import Durable
 from stagebook.book.tables.table_reader import TableReader
 from stagebook.stage.events import (
     AWS_EVENT_NAMES,

@@ -2,9 +2,9 @@
 
 import pytest
 
+from stagebook.book.book_errors import ChangeRefusedError
 from stagebook.book.changes import DeleteStage
 from stagebook.book.server_book import ServerBook
-from stagebook.book.store import ChangeRefusedError
 from stagebook.stage.events import ErrorCode, Event, EventName
 from tests.book.conftest import Books
 from tests.book.sample import ARN, NOON_MS, append, commit, open_session, put, put_stage

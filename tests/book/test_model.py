@@ -9,6 +9,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stagebook.book.book_errors import ChangeRefusedError
 from stagebook.book.changes import (
     AppendEvent,
     Change,
@@ -22,7 +23,7 @@ from stagebook.book.changes import (
     PutStage,
     RevokeConnectionToken,
 )
-from stagebook.book.store import Book, ChangeRefusedError
+from stagebook.book.store import Book
 from stagebook.stage.events import RECORDING_EVENT_NAMES, EventName
 from stagebook.stage.resources import ParticipantRecord, ParticipantState, Replica, ReplicationState, Resource
 from tests.book.sample import (

@@ -8,9 +8,10 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stagebook.book.book_values import ParticipantFilter
 from stagebook.book.changes import DeleteResource, PutReplica
 from stagebook.book.server_book import ServerBook
-from stagebook.book.store import Book, ParticipantFilter
+from stagebook.book.store import Book
 from stagebook.stage.resources import ReplicationState
 from tests.book.sample import (
     ACCOUNT,

@@ -2,10 +2,11 @@
 
 import pytest
 
+from stagebook.book.book_errors import ChangeRefusedError
 from stagebook.book.changes import DeleteStage
 from stagebook.book.composition_reader import CompositionFilter
 from stagebook.book.retention_policy import DAY_MS
-from stagebook.book.store import Book, ChangeRefusedError
+from stagebook.book.store import Book
 from stagebook.stage.composition.composition_events import (
     CompositionCause,
     CompositionErrorCode,

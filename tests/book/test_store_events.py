@@ -5,8 +5,9 @@ import pytest
 from msgspec.structs import replace
 
 from stagebook.api.aws.operations.event_page import encode_event_page
+from stagebook.book.book_values import EventExtra
 from stagebook.book.changes import sequence_time_ms
-from stagebook.book.store import Book, EventExtra
+from stagebook.book.store import Book
 from stagebook.stage.events import (
     Cause,
     ErrorCode,

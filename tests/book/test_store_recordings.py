@@ -2,8 +2,10 @@
 
 import pytest
 
+from stagebook.book.book_errors import ChangeRefusedError
+from stagebook.book.book_values import ParticipantFilter
 from stagebook.book.changes import PutRecording
-from stagebook.book.store import Book, ChangeRefusedError, ParticipantFilter
+from stagebook.book.store import Book
 from stagebook.stage.events import Event, EventName, RecordingDetails
 from stagebook.stage.resources import ParticipantRecord, RecordingState
 from tests.book.sample import ARN, NOON_MS, SESSION, append, commit, end_session, open_session, put, put_stage

@@ -2,8 +2,9 @@
 
 import pytest
 
+from stagebook.book.book_errors import ChangeRefusedError
 from stagebook.book.changes import DeleteStage, PutReplica
-from stagebook.book.store import Book, ChangeRefusedError
+from stagebook.book.store import Book
 from stagebook.stage.resources import Replica, ReplicationState
 from tests.book.conftest import Books
 from tests.book.sample import (

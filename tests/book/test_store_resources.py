@@ -2,8 +2,9 @@
 
 import pytest
 
+from stagebook.book.book_values import ParticipantFilter, Revocation
 from stagebook.book.changes import DeleteStage, PutStage, RevokeParticipant
-from stagebook.book.store import Book, ParticipantFilter, Revocation
+from stagebook.book.store import Book
 from stagebook.book.tables import table_reader
 from stagebook.book.tables.table_reader import TableReader
 from stagebook.stage.events import EventName

@@ -1,8 +1,9 @@
 """Deletion by age through the port: what goes, what stays, and that keys and positions are not used again."""
 
+from stagebook.book.book_values import ParticipantFilter
 from stagebook.book.changes import DeleteStage, RevokeConnectionToken, RevokeParticipant
 from stagebook.book.retention_policy import DAY_MS
-from stagebook.book.store import Book, ParticipantFilter
+from stagebook.book.store import Book
 from stagebook.stage.events import EventName
 from stagebook.stage.resources import ReplicationState
 from tests.book.conftest import Books

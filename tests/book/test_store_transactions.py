@@ -2,8 +2,10 @@
 
 import pytest
 
+from stagebook.book.book_errors import BookFailedError, ChangeRefusedError
+from stagebook.book.book_values import ParticipantFilter
 from stagebook.book.changes import Change, DeleteResource, DeleteStage, RevokeParticipant
-from stagebook.book.store import Book, BookFailedError, ChangeRefusedError, ParticipantFilter
+from stagebook.book.store import Book
 from stagebook.stage.events import Event, EventName
 from stagebook.stage.resources import ParticipantRecord, ParticipantState
 from tests.book.conftest import Books

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from stagebook.book.store import BookFailedError
+from stagebook.book.book_errors import BookFailedError
 from stagebook.cluster.lease_watch import LeaseLook, LeaseWatch
 from stagebook.cluster.owned_accounts import OwnedAccounts
 from stagebook.stage.errors import ServerBusyError

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stagebook.book.store import BookFailedError
+from stagebook.book.book_errors import BookFailedError
 from stagebook.cluster.owned_accounts import OwnedAccounts
 
 ACCOUNT = "111122223333"

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from stagebook.book.book_values import RecordedEvent
 from stagebook.book.composition_log import LoggedCompositionEvent
 from stagebook.book.event_log import LoggedEvent
-from stagebook.book.store import RecordedEvent
 from stagebook.stage.composition.composition_events import (
     CompositionCause,
     CompositionErrorCode,

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from stagebook.book.book_errors import BookRefusedError
 from stagebook.book.book_source import DatabaseSource
 from stagebook.book.composition_reader import CompositionFilter
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.postgres_schema import migrate
-from stagebook.book.store import BookRefusedError
 from stagebook.book.tables.session_history import ParticipantChoice, SessionFilter
 from stagebook.history.composition_history import read_composition, read_composition_events, read_compositions
 from stagebook.history.event_query import EventFilter, EventQuery

@@ -11,10 +11,11 @@ import pytest
 from livekit.protocol import models
 from structlog.testing import capture_logs
 
+from stagebook.book.book_errors import BookFailedError, ChangeRefusedError
 from stagebook.book.changes import Change
 from stagebook.book.sqlite.open_readers import open_reader
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import BookFailedError, BookReader, ChangeRefusedError, Durable
+from stagebook.book.store import BookReader, Durable
 from stagebook.livekit_history.room_history import LEFT_OUT, RoomHistory
 from stagebook.livekit_history.room_ids import participant_id_of, session_id_of_room, stage_arn_of_room
 from stagebook.livekit_history.watched_livekit import WatchedLiveKit

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from stagebook.book.book_errors import BookFailedError
 from stagebook.book.memory.memory_book import MemoryBook
 from stagebook.book.postgres.postgres_book import NodeDescription, PostgresBook
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.postgres_readers import open_pool
-from stagebook.book.store import BookFailedError
 from stagebook.book.tables.pooled.reader_pool import ReaderPool
 from stagebook.manager.stage_manager import StageManager
 from stagebook.manager.tokens.token_authority import Endpoints

@@ -6,10 +6,10 @@ from unittest.mock import patch
 
 import pytest
 
+from stagebook.book.book_values import OpenParticipant
 from stagebook.book.memory.memory_book import MemoryBook
 from stagebook.book.sqlite import open_events
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import OpenParticipant
 from stagebook.manager.stage_manager import StageManager
 from stagebook.stage.events import Cause
 from stagebook.stage.resources import ParticipantState, Stage

@@ -8,8 +8,8 @@ import apsw
 import pytest
 from structlog.testing import capture_logs
 
+from stagebook.book.book_errors import BookFailedError
 from stagebook.book.retention_policy import DAY_MS
-from stagebook.book.store import BookFailedError
 from stagebook.manager.retention import Retention
 from stagebook.stage.resources import Stage
 from tests.book.retained import AGE_DAYS, policy

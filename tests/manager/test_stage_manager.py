@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from stagebook.book.store import ParticipantFilter
+from stagebook.book.book_values import ParticipantFilter
 from stagebook.manager.presence.watchers import FarewellReason
 from stagebook.stage.limits import STRICT
 from stagebook.stage.resources import ParticipantState

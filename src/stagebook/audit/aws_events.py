@@ -31,9 +31,9 @@ from stagebook.audit.event_form import id_faults
 from stagebook.audit.export_lines import SourceFaultError, checked_event, require_no_fault
 from stagebook.audit.import_source import END_OF_EVENTS_MS, SourcedEvent
 from stagebook.audit.source_details import ParticipantDetails, SessionTimes, SourceDetails, StageDetails
+from stagebook.book.book_values import RecordedEvent
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT, sequence_time_ms
 from stagebook.book.event_log import LoggedEvent
-from stagebook.book.store import RecordedEvent
 from stagebook.stage.arns import parse_arn
 from stagebook.stage.events import Event, ExchangedToken, ReplicationDestination, TokenExchange
 from stagebook.stage.resources import ClientInfo, ParticipantProtocol

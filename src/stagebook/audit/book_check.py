@@ -17,11 +17,11 @@ from stagebook.audit.participant_audit import ParticipantAudit, before_events, r
 from stagebook.audit.replication_audit import ReplicationAudit, SessionId
 from stagebook.audit.viewer_audit import ViewerAudit
 from stagebook.book.book_source import BookSource
+from stagebook.book.book_values import RecordedEvent
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
 from stagebook.book.event_id import event_id
 from stagebook.book.scanning.book_scan import READ_ERRORS, BookScan, about_of
 from stagebook.book.scanning.scan_rows import ScannedParticipant, ScannedSession, Undecodable
-from stagebook.book.store import RecordedEvent
 from stagebook.stage.events import RECORDING_EVENT_NAMES, Event, EventName, ReplicationDestination
 from stagebook.stage.resources import (
     ParticipantRecord,

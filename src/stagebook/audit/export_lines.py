@@ -18,10 +18,10 @@ from stagebook.audit.compositions.composition_lines import (
 )
 from stagebook.audit.event_form import MAXIMUM_USER_ID_LENGTH, event_faults, id_faults, participant_id_fault
 from stagebook.audit.import_source import parse_time_ms
+from stagebook.book.book_values import RecordedEvent
 from stagebook.book.changes import sequence_time_ms
 from stagebook.book.composition_log import LogEntry
 from stagebook.book.event_log import LoggedEvent
-from stagebook.book.store import RecordedEvent
 from stagebook.history.composition_document import CompositionEventDocument
 from stagebook.history.event_document import EventDocument, ExchangedTokenDocument, RecordingDocument
 from stagebook.stage.composition.composition import Composition

@@ -22,7 +22,7 @@ from stagebook.audit.book_rules import RuleBrokenError
 from stagebook.audit.export_lines import MAXIMUM_LINE_BYTES, SourceFaultError, read_composition_line, read_export_line
 from stagebook.audit.import_source import Places, SourcedEvent
 from stagebook.audit.source_details import SourceDetails
-from stagebook.book.store import RecordedEvent
+from stagebook.book.book_values import RecordedEvent
 
 SourceFile: TypeAlias = tuple[str, io.BufferedReader]
 """The name of a file, for messages, and the open file."""

@@ -12,9 +12,9 @@ Every read raises ServerBusyError if the store has too many reads to do, and if 
 
 from typing import Protocol
 
+from stagebook.book.book_values import EventRow, Page, ParticipantFilter
 from stagebook.book.composition_log import LoggedCompositionEvent
 from stagebook.book.composition_reader import CompositionFilter
-from stagebook.book.store import EventRow, Page, ParticipantFilter
 from stagebook.stage.composition.composition import Composition
 from stagebook.stage.resources import ParticipantRecord, Replica, Resource, Stage, StageSession
 

@@ -4,8 +4,8 @@ from typing import Protocol
 
 import msgspec
 
+from stagebook.book.book_values import Page
 from stagebook.book.composition_log import LoggedCompositionEvent
-from stagebook.book.store import Page
 from stagebook.stage.composition.composition import Composition
 
 

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import msgspec
 
+from stagebook.book.book_values import RecordedEvent
 from stagebook.book.event_id import event_id
-from stagebook.book.store import RecordedEvent
 from stagebook.stage.events import Event
 
 

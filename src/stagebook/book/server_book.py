@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from stagebook.book.book_errors import BookFailedError
 from stagebook.book.measured_book import MeasuredBook
-from stagebook.book.store import Book, BookFailedError
+from stagebook.book.store import Book
 
 
 class CommitObserver(Protocol):

@@ -9,28 +9,25 @@ existed at the first page is shown exactly once, provided it is not deleted.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from typing import Protocol
 
 import msgspec
 
-from stagebook.book.changes import Change, sequence_time_ms
-from stagebook.book.retention_policy import RetentionPolicy
-from stagebook.stage.errors import ServerBusyError
-from stagebook.stage.events import Event
-from stagebook.stage.resources import (
-    ParticipantRecord,
-    ParticipantState,
-    RecordingState,
-    Replica,
-    Resource,
-    Stage,
-    StageSession,
+from stagebook.book.book_values import (
+    EventRow,
+    OpenParticipant,
+    OpenRecording,
+    Page,
+    ParticipantFilter,
+    RecordedEvent,
+    RetentionStep,
+    Revocation,
 )
-
-if TYPE_CHECKING:
-    # It has pages, which are defined here.
-    from stagebook.book.composition_reader import CompositionReader
+from stagebook.book.changes import Change
+from stagebook.book.composition_reader import CompositionReader
+from stagebook.book.retention_policy import RetentionPolicy
+from stagebook.stage.resources import ParticipantRecord, Replica, Resource, Stage, StageSession
 
 
 class Durable(asyncio.Future[None]):
@@ -56,139 +53,6 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     durable: Durable
 
 
-class BookFailedError(Exception):
-    """The store failed or is closed. It accepts no more transactions.
-
-    Transactions that were acknowledged stay durable. The server must stop after a failure.
-    """
-
-
-class BookTakenOverError(BookFailedError, ServerBusyError):
-    """Another node has taken over from this one, which did not renew its lease in time. A new start is a new run.
-
-    The server fails, but not the service: a client repeats its request, and the other node answers it.
-    """
-
-
-class BookUnavailableError(BookFailedError, ServerBusyError):
-    """The database has not answered for as long as the server waits. The last transactions may have been written.
-
-    The server fails. A client can repeat its request: the server starts again, or another node answers.
-    """
-
-
-class BookBusyError(Exception):
-    """Housekeeping could not be done now: another program locks the file, or the disk is full. Nothing was changed."""
-
-
-class BookDamagedError(BookFailedError):
-    """A read met a part of the book that is not what the store wrote, for example after a fault of the disk.
-
-    Other parts can be intact, so reads of a running server may go on. A server must not start on such a book. The
-    message names the file and says what to do.
-    """
-
-
-class BookRefusedError(Exception):
-    """The file cannot be opened as a book: it is locked, damaged, of a newer version or of another program.
-
-    The message names the file and says what to do.
-    """
-
-
-class ChangeRefusedError(Exception):
-    """A transaction contradicts the book, for example with an unknown participant or a second open session.
-
-    This is a programming error of the writer. No change of the transaction was applied, and the book stays usable.
-    """
-
-
-Item = TypeVar("Item")
-
-
-class Page(msgspec.Struct, Generic[Item], frozen=True, kw_only=True):
-    """Part of a list. `next_position` is the `after` of the next page; None if this page is the last."""
-
-    items: list[Item]
-    next_position: int | None
-
-
-class ParticipantFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """A filter of participants. All given members must match; None matches every participant."""
-
-    user_id: str | None = None
-    published: bool | None = None
-    state: ParticipantState | None = None
-    recording_state: RecordingState | None = None
-
-
-class Revocation(msgspec.Struct, frozen=True):
-    """A participant id that may not join a stage again."""
-
-    stage_arn: str
-    participant_id: str
-
-
-class OpenRecording(msgspec.Struct, frozen=True, kw_only=True):
-    """A recording that is neither STOPPED nor FAILED, as `PutRecording` has written it last."""
-
-    stage_arn: str
-    session_id: str
-    participant_id: str
-    recording_id: str
-    bucket_name: str
-    prefix: str
-    is_started: bool
-    is_shown: bool
-
-
-class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as it is stored, including its cause and detail, which the AWS API does not show."""
-
-    sequence: int
-    participant_id: str
-    event: Event
-
-    @property
-    def time_ms(self) -> int:
-        """The time of the event, in milliseconds since the epoch."""
-        return sequence_time_ms(self.sequence)
-
-
-class OpenParticipant(msgspec.Struct, frozen=True, kw_only=True):
-    """A participant of an open session, and its events that nothing has ended, oldest first.
-
-    JOINED is ended by LEFT, and PUBLISH_STARTED, SUBSCRIBE_STARTED and REPLICATION_STARTED by the *_STOPPED of the same
-    publication, subscription or replication. Of several subscriptions to one publisher the newest event is repeated.
-    """
-
-    record: ParticipantRecord
-    events: list[RecordedEvent]
-
-
-class RetentionStep(msgspec.Struct, frozen=True, kw_only=True):
-    """What one step of `Book.delete_old` has deleted: the number of rows by table, and bytes cut off the file."""
-
-    rows: Mapping[str, int] = {}
-    freed_bytes: int = 0
-
-
-EventRow: TypeAlias = tuple[int, int, int | None, str | None, int, bytes | str | None]
-"""The members of an event that ListParticipantEvents returns. They stay undecoded because paging is a hot path.
-
-In order: sequence number, index into EventName, index into ErrorCode or None, remote participant id or None, replica
-(0 or 1), and the JSON of an EventExtra or None."""
-
-
-class EventExtra(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The members that few events have. A store keeps them in one JSON column."""
-
-    destination_stage_arn: str | None = None
-    destination_session_id: str | None = None
-    exchange: msgspec.Raw = msgspec.Raw()
-    recording: msgspec.Raw = msgspec.Raw()
-
-
 class BookReader(Protocol):
     """Read access to a book. A read sees every durable transaction and does not wait for the writer.
 
@@ -199,7 +63,7 @@ class BookReader(Protocol):
     """
 
     @property
-    def compositions(self) -> "CompositionReader":
+    def compositions(self) -> CompositionReader:
         """The reads of compositions."""
 
     def last_time_ms(self) -> int:

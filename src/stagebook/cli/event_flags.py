@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from stagebook.api.watch.event_parameters import full_composition_arn, full_stage_arn
+from stagebook.book.book_errors import BookFailedError, BookRefusedError
 from stagebook.book.book_source import BookSource, DatabaseSource
-from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.cli.exit_codes import CommandFailedError
 from stagebook.cli.setting_flags import add_flag, read_settings
 from stagebook.config.settings import SETTINGS, Settings

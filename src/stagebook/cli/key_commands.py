@@ -16,7 +16,7 @@ import msgspec
 
 from stagebook.api.routes.api_route import Role
 from stagebook.api.watch.access.bearer_key import MAXIMUM_NAME_LENGTH, BearerKey, digest_of, id_of, new_key_text
-from stagebook.book.store import BookFailedError, BookRefusedError
+from stagebook.book.book_errors import BookFailedError, BookRefusedError
 from stagebook.cli.books.shared_places import shared_database, shared_secrets
 from stagebook.cli.exit_codes import EXIT_OK, CommandFailedError
 from stagebook.cli.setting_flags import Commands, add_flag, read_settings

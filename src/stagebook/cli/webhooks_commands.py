@@ -19,7 +19,7 @@ from stagebook.api.watch.webhooks.webhook_documents import (
     delivery_document,
     webhook_document,
 )
-from stagebook.book.store import BookFailedError, BookRefusedError
+from stagebook.book.book_errors import BookFailedError, BookRefusedError
 from stagebook.cli.books.shared_places import shared_database, shared_secrets
 from stagebook.cli.exit_codes import EXIT_FAILED, EXIT_OK, CommandFailedError
 from stagebook.cli.setting_flags import Commands, add_flag, read_settings

@@ -11,10 +11,10 @@ from typing import Final
 
 import structlog
 
+from stagebook.book.book_errors import BookFailedError
 from stagebook.book.postgres.leases.account_leases import LeaseChanges
 from stagebook.book.postgres.leases.lease_reads import read_leases, renumber_leases
 from stagebook.book.postgres.postgres_connection import PostgresConnection
-from stagebook.book.store import BookFailedError
 from stagebook.cluster.account_owner import AccountOwner
 from stagebook.cluster.known_leases import KnownLeases
 from stagebook.cluster.lease_watch import LeaseLook

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
-from stagebook.book.store import BookFailedError
+from stagebook.book.book_errors import BookFailedError
 from stagebook.cluster.owned_accounts import OwnedAccounts
 from stagebook.log_rate_limit import LogRateLimit
 

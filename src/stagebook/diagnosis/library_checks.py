@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
+from stagebook.book.book_errors import BookRefusedError
 from stagebook.book.sqlite.book_connection import check_sqlite_version
-from stagebook.book.store import BookRefusedError
 from stagebook.diagnosis.finding import Finding, Severity
 from stagebook.diagnosis.library_versions import SQLITE, LibraryVersion
 

@@ -11,7 +11,7 @@ from urllib.request import ProxyHandler, build_opener
 import msgspec
 
 from stagebook.api.watch.health import Health, LiveKitHealth, ServerStatus
-from stagebook.book.store import BookFailedError, BookRefusedError
+from stagebook.book.book_errors import BookFailedError, BookRefusedError
 from stagebook.data_folder.folder_permissions import DataFolderError
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.diagnosis.finding import Finding, Severity

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from stagebook.book.store import BookFailedError, BookRefusedError
+from stagebook.book.book_errors import BookFailedError, BookRefusedError
 from stagebook.config.settings import Settings
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.diagnosis.finding import Finding, Severity

@@ -12,15 +12,9 @@ import structlog
 from livekit.protocol import models
 from livekit.protocol.webhook import WebhookEvent
 
+from stagebook.book.book_errors import BookBusyError, BookDamagedError, BookFailedError, ChangeRefusedError
 from stagebook.book.changes import Change
-from stagebook.book.store import (
-    BookBusyError,
-    BookDamagedError,
-    BookFailedError,
-    BookReader,
-    ChangeRefusedError,
-    Durable,
-)
+from stagebook.book.store import BookReader, Durable
 from stagebook.livekit_history.livekit_messages import polled_participants, rooms_listed, webhook_fact
 from stagebook.livekit_history.room_draft import Moment
 from stagebook.livekit_history.room_facts import (

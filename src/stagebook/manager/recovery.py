@@ -25,9 +25,10 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from stagebook.book.book_values import OpenParticipant, Page
 from stagebook.book.changes import AppendEvent, Change, EndSession, PutParticipant, PutReplica
 from stagebook.book.decision_book import DecisionBook
-from stagebook.book.store import BookReader, OpenParticipant, Page
+from stagebook.book.store import BookReader
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.stage.events import Cause
 from stagebook.stage.participant.event_replay import replay

@@ -17,8 +17,9 @@ from typing import Any
 import msgspec
 import structlog
 
+from stagebook.book.book_errors import BookBusyError, BookDamagedError
 from stagebook.book.retention_policy import RetentionPolicy
-from stagebook.book.store import Book, BookBusyError, BookDamagedError
+from stagebook.book.store import Book
 from stagebook.stage.clock import Instant
 from stagebook.stage.timestamps import iso8601
 

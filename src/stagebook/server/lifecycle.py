@@ -26,8 +26,8 @@ from stagebook.api.asgi import Application
 from stagebook.api.aws.operation_calls import OperationCalls
 from stagebook.api.node_state import DatabaseContactState, MeasuredNode, NodeHealth
 from stagebook.api.watch.health import Health, ServerStatus
+from stagebook.book.book_errors import BookFailedError, BookRefusedError, BookTakenOverError
 from stagebook.book.sqlite.book_lock import BookLock
-from stagebook.book.store import BookFailedError, BookRefusedError, BookTakenOverError
 from stagebook.config.rules import Address, ConfigError
 from stagebook.config.settings import Settings
 from stagebook.data_folder.folder_permissions import PRIVATE_UMASK, DataFolderError

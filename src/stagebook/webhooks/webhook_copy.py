@@ -13,9 +13,9 @@ from typing import Final, Self
 
 import apsw
 
+from stagebook.book.book_errors import BookFailedError
 from stagebook.book.copying.copied_tables import COUNTED_SHARED, SHARED_TABLES, CopiedTable
 from stagebook.book.copying.sqlite_copy import PARTIAL_SUFFIX, SqliteRows
-from stagebook.book.store import BookFailedError
 from stagebook.book.tables.rows import Row
 from stagebook.webhooks.webhook_file import open_webhook_file
 from stagebook.webhooks.webhook_tables import WebhookStorageError

@@ -12,12 +12,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
+from stagebook.book.book_errors import BookFailedError, BookRefusedError
 from stagebook.book.postgres.leases.node_run import LEASE_SECONDS
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.postgres_readers import open_connection
 from stagebook.book.postgres.postgres_session import BookUnreachableError, LockTimeoutError
 from stagebook.book.postgres.statement_translation import translated
-from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.webhooks.webhook_tables import WebhooksBusyError, WebhookStorageError
 
 _CHANGE: Final = "UPDATE webhook_version SET version = version + 1"

@@ -3,7 +3,7 @@
 import pytest
 
 from stagebook.api.aws.aws_errors import STATUSES, ErrorType, aws_error_of
-from stagebook.book.store import BookTakenOverError, BookUnavailableError
+from stagebook.book.book_errors import BookTakenOverError, BookUnavailableError
 from stagebook.stage.errors import (
     ConflictError,
     ConnectionNotFoundError,

@@ -5,7 +5,7 @@ import pytest
 from stagebook.api.participants import problem_responses
 from stagebook.api.participants.problem_responses import problem_of
 from stagebook.api.routes.api_problems import problem_response
-from stagebook.book.store import BookTakenOverError
+from stagebook.book.book_errors import BookTakenOverError
 from stagebook.stage import errors as domain
 from stagebook.stage.errors import AttemptRefusedError, TokenRefusal, TokenRefusedError
 from stagebook.stage.events import ErrorCode

@@ -8,6 +8,7 @@ import apsw
 import psycopg
 import pytest
 
+from stagebook.book.book_errors import BookFailedError, BookRefusedError
 from stagebook.book.changes import sequence_time_ms
 from stagebook.book.copying.book_copy import RowDifference, compare_books, copy_rows
 from stagebook.book.copying.copied_tables import COPIED_TABLES
@@ -16,7 +17,6 @@ from stagebook.book.copying.postgres_copy import PostgresSource, PostgresTarget
 from stagebook.book.copying.sqlite_copy import SqliteSource, SqliteTarget
 from stagebook.book.postgres.key_blocks import BLOCK_KEYS
 from stagebook.book.postgres.postgres_book import NodeDescription, PostgresBook
-from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.stage.events import EventName
 from tests.book.copying.full_book import NoProgress, write_full_book
 from tests.book.copying.large_book import write_large_book

@@ -6,12 +6,12 @@ from typing import Any
 import apsw
 import pytest
 
+from stagebook.book.book_errors import BookFailedError, BookRefusedError
 from stagebook.book.copying.book_copy import RowDifference, Step, compare_books, copy_rows
 from stagebook.book.copying.copied_tables import COPIED_TABLES, CopiedTable
 from stagebook.book.copying.copy_ports import CHUNK_ROWS
 from stagebook.book.copying.sqlite_copy import PARTIAL_SUFFIX, SqliteSource, SqliteTarget
 from stagebook.book.sqlite.book_lock import BookLock
-from stagebook.book.store import BookFailedError, BookRefusedError
 from tests.book.copying.full_book import NoProgress, write_full_book
 from tests.book.sample import commit, open_book, put_resource
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from stagebook.book.book_errors import ChangeRefusedError
 from stagebook.book.changes import DeleteStage, RevokeParticipant
 from stagebook.book.decision_book import NotFetchedError
 from stagebook.book.memory import fetched_rows
 from stagebook.book.memory.account_memory import AccountMemory
 from stagebook.book.memory.fetched_rows import FetchedRows
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import ChangeRefusedError
 from stagebook.stage.resources import ParticipantRecord
 from tests.book.distant_book import DistantBook, with_loaded_keys
 from tests.book.sample import (

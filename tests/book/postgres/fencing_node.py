@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from stagebook.book.book_errors import BookFailedError
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
 from stagebook.book.postgres.leases.account_leases import take_account
 from stagebook.book.postgres.leases.database_contact import DatabaseContact
@@ -40,7 +41,6 @@ from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.postgres_session import BookUnreachableError
 from stagebook.book.postgres.schema.account_functions import SEQUENCE_SLOTS
 from stagebook.book.postgres.write_function import WRITE, group_parameters
-from stagebook.book.store import BookFailedError
 from stagebook.book.tables.change_rows import EVENTS, TransactionRows
 from stagebook.book.tables.rows import EVENT_NAME_CODE, event_row
 from stagebook.cluster.known_leases import KnownLeases

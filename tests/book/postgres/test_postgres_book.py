@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from stagebook.book.book_errors import BookFailedError, BookRefusedError, ChangeRefusedError
 from stagebook.book.changes import PutStage, RevokeConnectionToken, sequence_time_ms
 from stagebook.book.postgres import postgres_committer, postgres_session
 from stagebook.book.postgres.key_blocks import BLOCK_KEYS
 from stagebook.book.postgres.postgres_book import NodeDescription, PostgresBook
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.postgres_session import RunFencedError
-from stagebook.book.store import BookFailedError, BookRefusedError, ChangeRefusedError
 from stagebook.book.tables.stream_key_seal import SECRET_SIZE_BYTES
 from stagebook.stage.events import EventName
 from stagebook.stage.resources import ParticipantRecord, ParticipantState

@@ -6,11 +6,12 @@ from contextlib import AbstractContextManager
 
 import pytest
 
+from stagebook.book.book_errors import BookBusyError, BookUnavailableError
 from stagebook.book.postgres.leases.node_run import LEASE_SECONDS, RunState, list_runs, register_run
 from stagebook.book.postgres.postgres_committer import MARGIN_SECONDS, PostgresCommitter
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.postgres_session import BookUnreachableError, RunFencedError
-from stagebook.book.store import BookBusyError, BookUnavailableError, Durable
+from stagebook.book.store import Durable
 from stagebook.book.tables.change_rows import EVENTS
 from stagebook.book.tables.rows import Row
 from stagebook.book.tables.writer.group_committer import TransactionGroup

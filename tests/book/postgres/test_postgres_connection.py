@@ -5,10 +5,10 @@ import time
 
 import pytest
 
+from stagebook.book.book_errors import BookDamagedError, BookFailedError, BookRefusedError
 from stagebook.book.postgres import postgres_connection
 from stagebook.book.postgres.postgres_connection import PostgresConnection, durability_warnings
 from stagebook.book.postgres.postgres_session import BookUnreachableError, LockTimeoutError, place_of
-from stagebook.book.store import BookDamagedError, BookFailedError, BookRefusedError
 from stagebook.book.tables import queries
 from tests.postgres_server import running_server
 

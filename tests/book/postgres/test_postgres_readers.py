@@ -2,9 +2,9 @@
 
 import pytest
 
+from stagebook.book.book_errors import BookRefusedError
 from stagebook.book.changes import PutStage
 from stagebook.book.postgres.postgres_readers import open_reader
-from stagebook.book.store import BookRefusedError
 from stagebook.book.tables.session_history import SessionFilter
 from tests.book.postgres_books import ACCOUNTS, PostgresBooks
 from tests.book.sample import ARN, NOON_MS, commit, end_session, open_session, put_stage, stage

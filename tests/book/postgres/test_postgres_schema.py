@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stagebook.book.book_errors import BookFailedError, BookRefusedError
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.postgres_schema import (
     POSTGRES_MIGRATIONS,
@@ -14,7 +15,6 @@ from stagebook.book.postgres.postgres_schema import (
     read_book_info,
     require_schema,
 )
-from stagebook.book.store import BookFailedError, BookRefusedError
 
 NUMBER = len(POSTGRES_MIGRATIONS)
 ADDITIVE = PostgresMigration(statements="CREATE TABLE added (number integer)", minimum_version=NUMBER)

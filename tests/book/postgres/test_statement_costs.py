@@ -6,7 +6,7 @@ import pytest
 
 from stagebook.book.postgres.leases.node_run import renew_run
 from stagebook.book.postgres.postgres_connection import PostgresConnection
-from stagebook.book.tables import queries
+from stagebook.book.tables.table_event_log import READ_LOG
 from stagebook.book.tables.table_reader import TableReader
 from stagebook.stage.events import EventName
 from tests.book import sample
@@ -87,6 +87,6 @@ def test_a_page_of_events_is_one_round_trip_and_its_rows(costs: Costs) -> None:
 
 def test_a_position_of_any_size_uses_the_same_prepared_statement(costs: Costs) -> None:
     for after in (1, 1 << 20, 1 << 40):
-        costs.connection.rows(queries.READ_LOG, {"after": after, "limit": 1})
+        costs.connection.rows(READ_LOG, {"after": after, "limit": 1})
     statements = costs.connection.execute("SELECT statement FROM pg_prepared_statements")
     assert len([text for (text,) in statements if "event.sequence > $1" in text]) == 1

@@ -13,7 +13,7 @@ from stagebook.book import tables
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.postgres_schema import migrate
 from stagebook.book.postgres.statement_translation import translated
-from stagebook.book.tables import queries
+from stagebook.book.tables import queries, table_event_log
 from stagebook.book.tables.compositions.composition_rows import NOT_ENDED_MS
 from tests.book.sample import ACCOUNT, ARN, SESSION
 from tests.postgres_server import database
@@ -228,7 +228,7 @@ def test_a_filter_may_be_absent(filled: PostgresConnection, name: str) -> None:
 
 
 def test_the_log_at_numbers_has_their_order(filled: PostgresConnection) -> None:
-    rows = filled.rows(queries.READ_LOG_AT, {"sequences": "[9,3,99999,7]"})
+    rows = filled.rows(table_event_log.READ_LOG_AT, {"sequences": "[9,3,99999,7]"})
     assert [row[5] for row in rows] == [9, 3, 7]
 
 
@@ -243,9 +243,9 @@ def test_the_accounts_of_a_node_are_hashed_once_for_all_events_that_are_read(
 
 def test_the_log_of_accounts_has_their_events_only(filled: PostgresConnection) -> None:
     parameters: dict[str, Any] = {"accounts": f"000000000000,{ACCOUNT}", "after": 9_000, "limit": 3}
-    assert [row[5] for row in filled.rows(queries.READ_LOG_OF_ACCOUNTS, parameters)] == [9_001, 9_002, 9_003]
-    assert filled.rows(queries.READ_LOG_OF_ACCOUNTS, parameters | {"accounts": "000000000000"}) == []
-    assert filled.rows(queries.READ_LOG_OF_ACCOUNTS, parameters | {"accounts": ""}) == []
+    assert [row[5] for row in filled.rows(table_event_log.READ_LOG_OF_ACCOUNTS, parameters)] == [9_001, 9_002, 9_003]
+    assert filled.rows(table_event_log.READ_LOG_OF_ACCOUNTS, parameters | {"accounts": "000000000000"}) == []
+    assert filled.rows(table_event_log.READ_LOG_OF_ACCOUNTS, parameters | {"accounts": ""}) == []
 
 
 def test_a_page_of_events_is_a_range_of_the_primary_key(filled: PostgresConnection) -> None:

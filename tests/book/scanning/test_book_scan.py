@@ -8,10 +8,10 @@ from pathlib import Path
 import apsw
 import pytest
 
+from stagebook.book.book_values import RecordedEvent
 from stagebook.book.changes import Change
 from stagebook.book.scanning import book_scan
 from stagebook.book.scanning.book_scan import BookScan
-from stagebook.book.store import RecordedEvent
 from stagebook.stage.resources import ParticipantRecord
 from tests.book.sample import NOON_MS, append, commit, open_book, open_session, put, put_stage
 

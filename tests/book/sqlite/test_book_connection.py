@@ -6,9 +6,9 @@ from pathlib import Path
 import apsw
 import pytest
 
+from stagebook.book.book_errors import BookRefusedError
 from stagebook.book.sqlite.book_connection import check_sqlite_version, open_for_reading, open_for_writing
 from stagebook.book.sqlite.schema import APPLICATION_ID, MIGRATIONS
-from stagebook.book.store import BookRefusedError
 from tests.book.sample import SEAL
 
 NEXT_MIGRATION = "ALTER TABLE stage ADD COLUMN colour TEXT"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from stagebook.book.book_errors import BookRefusedError
 from stagebook.book.sqlite.book_lock import BookLock
-from stagebook.book.store import BookRefusedError
 
 HOLD = """
 import sys

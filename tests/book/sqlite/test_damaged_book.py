@@ -7,13 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stagebook.book.store import (
-    BookDamagedError,
-    BookFailedError,
-    BookRefusedError,
-    ChangeRefusedError,
-    ParticipantFilter,
-)
+from stagebook.book.book_errors import BookDamagedError, BookFailedError, BookRefusedError, ChangeRefusedError
+from stagebook.book.book_values import ParticipantFilter
 from stagebook.stage.events import EventName
 from stagebook.stage.resources import ParticipantRecord, ParticipantState
 from tests.book.sample import (

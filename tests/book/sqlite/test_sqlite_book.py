@@ -8,9 +8,9 @@ from pathlib import Path
 import apsw
 import pytest
 
+from stagebook.book.book_errors import BookFailedError, BookRefusedError
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.open_readers import open_reader
-from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.stage.events import EventName
 from stagebook.stage.resources import ParticipantRecord, ParticipantState
 from tests.book.sample import ACCOUNT, ARN, SESSION, append, commit, open_book, open_session, put, put_stage

@@ -7,8 +7,8 @@ from typing import Any
 import apsw
 import pytest
 
+from stagebook.book.book_errors import BookBusyError
 from stagebook.book.sqlite.open_events import MAXIMUM_UNNOTED_EVENTS
-from stagebook.book.store import BookBusyError
 from stagebook.book.tables.queries import LAST_SEQUENCE
 from tests.book.writer_fixture import WriterFixture, running_writer
 

@@ -9,9 +9,9 @@ from typing import Any
 import apsw
 import pytest
 
+from stagebook.book.book_errors import BookRefusedError
 from stagebook.book.sqlite.book_connection import open_for_reading, open_for_writing
 from stagebook.book.sqlite.schema import MIGRATIONS, REWRITTEN_VERSION, SEALED_VERSION
-from stagebook.book.store import BookRefusedError
 from stagebook.stage.events import EventName
 from stagebook.stage.resources import IngestConfiguration, ParticipantRecord
 from tests.book.golden_values import EXCHANGE, PARTICIPANT, REPLICATION, RESOURCES, STAGE

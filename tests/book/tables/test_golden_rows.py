@@ -12,8 +12,8 @@ from typing import Any, get_args
 
 import pytest
 
+from stagebook.book.book_values import EventExtra
 from stagebook.book.sqlite.schema import seal_document
-from stagebook.book.store import EventExtra
 from stagebook.book.tables.rows import (
     ParticipantRest,
     event_row,

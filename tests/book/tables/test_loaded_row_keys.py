@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from stagebook.book.book_errors import ChangeRefusedError
 from stagebook.book.changes import Change, DeleteStage, PutRecording
-from stagebook.book.store import ChangeRefusedError
 from stagebook.book.tables import loaded_row_keys
 from stagebook.book.tables.account_keys import AccountKeys, OpenSessionKeys, RecordingKeys, SessionPlace
 from stagebook.book.tables.change_rows import ChangeTranslator

@@ -6,12 +6,14 @@ import apsw
 import pytest
 
 from stagebook.book.sqlite.book_connection import open_for_writing
-from stagebook.book.tables import queries
+from stagebook.book.tables import queries, session_history, table_event_log
+from stagebook.book.tables.retention import retention_run
 from tests.book.sample import SEAL
 
 BY_NAME = {
     name: statement
-    for name, statement in vars(queries).items()
+    for module in (queries, session_history, table_event_log, retention_run)
+    for name, statement in vars(module).items()
     if name.isupper() and not name.startswith("_") and isinstance(statement, str)
 }
 BY_FILTER = {
@@ -26,6 +28,7 @@ BY_FILTER = {
 SCANS = {
     "LAST_SEQUENCE": ["SCAN sequencer"],
     "NOTE_LAST_SEQUENCE": ["SCAN sequencer", "SCAN sequencer"],
+    "READ_COMPOSITION_LOG_AT": ["SCAN number VIRTUAL TABLE INDEX 1:"],
     "READ_LOG_AT": ["SCAN number VIRTUAL TABLE INDEX 1:"],
     "LIST_OPEN_SESSIONS": ["SCAN session USING INDEX session_open"],
     "HISTORY_OPEN": ["SCAN session USING INDEX session_open"],

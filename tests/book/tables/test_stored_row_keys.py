@@ -6,9 +6,9 @@ from pathlib import Path
 import apsw
 import pytest
 
+from stagebook.book.book_errors import ChangeRefusedError
 from stagebook.book.sqlite.book_connection import open_for_writing
 from stagebook.book.sqlite.sqlite_connection import SqliteConnection
-from stagebook.book.store import ChangeRefusedError
 from stagebook.book.tables import stored_row_keys
 from stagebook.book.tables.row_keys import Undo
 from stagebook.book.tables.stored_row_keys import StoredRowKeys

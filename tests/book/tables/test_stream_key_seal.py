@@ -8,12 +8,12 @@ import apsw
 import pytest
 from msgspec.structs import replace
 
+from stagebook.book.book_errors import BookDamagedError, BookRefusedError
 from stagebook.book.changes import PutResource
 from stagebook.book.sqlite.book_connection import has_sealed_keys, open_for_writing
 from stagebook.book.sqlite.open_readers import open_reader
 from stagebook.book.sqlite.schema import seal_document
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import BookDamagedError, BookRefusedError
 from stagebook.book.tables.stream_key_seal import SECRET_SIZE_BYTES, SealBrokenError, StreamKeySeal
 from stagebook.stage.resources import IngestConfiguration, IngestCredential, IngestProtocol, StorageConfiguration
 from tests.book.sample import ACCOUNT, SEAL, commit, open_book, public_key, put_resource

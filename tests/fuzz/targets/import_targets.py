@@ -7,9 +7,9 @@ from stagebook.audit.aws_events import NamedSession
 from stagebook.audit.book_rules import RULES, RuleBrokenError
 from stagebook.audit.export_lines import SourceFaultError, read_export_line
 from stagebook.audit.import_files import ImportFiles
+from stagebook.book.book_values import RecordedEvent
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
 from stagebook.book.event_log import LoggedEvent
-from stagebook.book.store import RecordedEvent
 from stagebook.history.export.event_lines import json_lines
 from tests.audit.histories import event
 from tests.audit.importing import aws

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stagebook.book.store import BookRefusedError
+from stagebook.book.book_errors import BookRefusedError
 from stagebook.history.processes import history_processes
 from stagebook.history.processes.history_process import NICENESS
 from stagebook.history.processes.history_processes import HistoryProcesses

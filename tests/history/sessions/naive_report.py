@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from stagebook.book.book_values import RecordedEvent
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
-from stagebook.book.store import RecordedEvent
 from stagebook.stage.events import EventName
 
 State: TypeAlias = Counter[tuple[str, str, str]]

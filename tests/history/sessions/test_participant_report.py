@@ -2,7 +2,7 @@
 
 import pytest
 
-from stagebook.book.store import RecordedEvent
+from stagebook.book.book_values import RecordedEvent
 from stagebook.history.sessions.participant_report import Interval, ParticipantReport, report_participant
 from stagebook.stage.events import (
     Cause,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagebook.book.store import RecordedEvent
+from stagebook.book.book_values import RecordedEvent
 from stagebook.history.sessions.participant_report import report_participant
 from stagebook.history.sessions.session_totals import Peak, SessionTotals, TotalsAccumulator
 from stagebook.stage.events import Cause, ErrorCode, Event, EventName

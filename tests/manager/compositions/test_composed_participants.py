@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from stagebook.book.store import ParticipantFilter
+from stagebook.book.book_values import ParticipantFilter
 from stagebook.media.composition.composition_port import ComposedParticipant
 from stagebook.stage.resources import Capability
 from tests.manager.compositions.composed_stage import ComposedStage

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from stagebook.book.store import RecordedEvent
+from stagebook.book.book_values import RecordedEvent
 from stagebook.manager.presence.watchers import StageSnapshot
 from stagebook.media.port import CloseCause
 from stagebook.stage.claims import Claims

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from stagebook.book.store import ParticipantFilter
+from stagebook.book.book_values import ParticipantFilter
 from stagebook.stage.events import Cause
 from stagebook.stage.resources import ParticipantState, ReplicationState, ReplicationType
 from tests.manager.manager_harness import LINGER_MS, ManagerHarness

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import cast
 
+from stagebook.book.book_errors import BookFailedError
 from stagebook.book.changes import AppendEvent, Change, PutParticipant
 from stagebook.book.decision_book import DecisionBook
-from stagebook.book.store import BookFailedError, Durable, Submission
+from stagebook.book.store import Durable, Submission
 from stagebook.manager.session.order_dispatcher import OrderDispatcher
 from stagebook.manager.session.transaction import SessionRules
 from stagebook.manager.session.unit_of_work import UnitOfWork

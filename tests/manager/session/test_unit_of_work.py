@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
+from stagebook.book.book_errors import BookFailedError
 from stagebook.book.changes import (
     AppendEvent,
     EndSession,
@@ -13,7 +14,7 @@ from stagebook.book.changes import (
     PutReplica,
     RevokeParticipant,
 )
-from stagebook.book.store import BookFailedError, Durable
+from stagebook.book.store import Durable
 from stagebook.manager.session import unit_of_work
 from stagebook.manager.session.transaction import Transaction
 from stagebook.stage.errors import AttemptRefusedError, ConflictError, ServerBusyError

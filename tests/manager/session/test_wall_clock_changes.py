@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from stagebook.book.store import ParticipantFilter, RecordedEvent
+from stagebook.book.book_values import ParticipantFilter, RecordedEvent
 from stagebook.manager.session.event_clock import JUMP_MS
 from stagebook.stage.errors import TokenRefusedError
 from stagebook.stage.events import EventName

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 
 import msgspec
 
-from stagebook.book.store import BookFailedError, BookReader, ParticipantFilter, RecordedEvent
+from stagebook.book.book_errors import BookFailedError
+from stagebook.book.book_values import ParticipantFilter, RecordedEvent
+from stagebook.book.store import BookReader
 from stagebook.manager.presence.watchers import PresentParticipant
 from stagebook.stage.events import RECORDING_EVENT_NAMES, EventName, ReplicationDestination
 from stagebook.stage.resources import (

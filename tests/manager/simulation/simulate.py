@@ -18,9 +18,9 @@ from unittest.mock import patch
 
 import msgspec
 
+from stagebook.book.book_errors import BookFailedError
 from stagebook.book.decision_book import DecisionBook
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import BookFailedError
 from stagebook.manager.session import transaction, unit_of_work
 from stagebook.manager.stage_manager import StageManager
 from stagebook.manager.tokens.token_authority import Endpoints

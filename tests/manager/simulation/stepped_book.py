@@ -15,10 +15,11 @@ from unittest.mock import patch
 
 import apsw
 
+from stagebook.book.book_errors import BookFailedError
 from stagebook.book.postgres.postgres_book import NodeDescription, PostgresBook
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.sqlite.sqlite_committer import SqliteCommitter
-from stagebook.book.store import BookFailedError, BookReader, Durable
+from stagebook.book.store import BookReader, Durable
 from stagebook.book.tables.change_rows import TransactionRows
 from stagebook.book.tables.writer import table_book
 from stagebook.book.tables.writer.group_committer import GroupCommitter, TransactionGroup

@@ -7,9 +7,9 @@ valid. A secret has the name of its file in a data folder; beside a book in Post
 from collections.abc import Mapping
 from typing import Final, Protocol
 
+from stagebook.book.book_errors import BookRefusedError
 from stagebook.book.copying.copied_tables import COPIED_TABLES
 from stagebook.book.copying.copy_ports import ReadableStore
-from stagebook.book.store import BookRefusedError
 from stagebook.book.tables.rows import resource_value
 from stagebook.book.tables.stream_key_seal import SECRET_SIZE_BYTES, SealBrokenError, StreamKeySeal
 from stagebook.book.tables.table_connection import UNDECODABLE

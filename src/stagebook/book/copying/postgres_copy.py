@@ -15,6 +15,7 @@ from typing import Final, Self
 
 import psycopg
 
+from stagebook.book.book_errors import BookFailedError, BookRefusedError
 from stagebook.book.copying.copied_secrets import SECRET_NAMES
 from stagebook.book.copying.copied_tables import COPIED_TABLES, COUNTED_SHARED, SHARED_TABLES, CopiedTable
 from stagebook.book.copying.copy_ports import CHUNK_ROWS, KeyCounters
@@ -23,7 +24,6 @@ from stagebook.book.postgres.leases.node_run import LEASE_SECONDS
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.postgres_schema import POSTGRES_MIGRATIONS, BookInfo, migrate, require_schema
 from stagebook.book.postgres.postgres_session import failure
-from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.book.tables.queries import LAST_SEQUENCE
 from stagebook.book.tables.rows import Row
 from stagebook.book.tables.stored_row_keys import LAST_KEYS

@@ -14,12 +14,12 @@ from typing import Final, Self
 
 import apsw
 
+from stagebook.book.book_errors import BookFailedError, BookRefusedError
 from stagebook.book.copying.copied_tables import COPIED_TABLES, OPEN_EVENT, CopiedTable
 from stagebook.book.copying.copy_ports import CHUNK_ROWS, KeyCounters
 from stagebook.book.sqlite.book_connection import UNREADABLE, open_for_reading, open_for_writing, read_failure
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.open_events import UNNOTED_EVENTS
-from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.book.tables.queries import LAST_SEQUENCE
 from stagebook.book.tables.rows import Row
 from stagebook.book.tables.stored_row_keys import LAST_KEYS

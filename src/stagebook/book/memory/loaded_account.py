@@ -6,7 +6,8 @@ from typing import TypeVar
 
 import msgspec
 
-from stagebook.book.store import BookReader, Page, Revocation
+from stagebook.book.book_values import Page, Revocation
+from stagebook.book.store import BookReader
 from stagebook.stage.arns import ENCODER_CONFIGURATION, INGEST_CONFIGURATION, PUBLIC_KEY, STORAGE_CONFIGURATION
 from stagebook.stage.resources import Resource, Stage, StageSession
 

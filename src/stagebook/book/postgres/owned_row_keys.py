@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from stagebook.book.book_errors import ChangeRefusedError
 from stagebook.book.changes import (
     Change,
     DeleteResource,
@@ -10,7 +11,6 @@ from stagebook.book.changes import (
     PutStage,
     RevokeConnectionToken,
 )
-from stagebook.book.store import ChangeRefusedError
 from stagebook.book.tables.key_sequence import KeySequence
 from stagebook.book.tables.row_keys import StageKeys
 from stagebook.book.tables.stored_row_keys import StoredRowKeys

@@ -17,6 +17,8 @@ from typing import Final, Self
 
 import msgspec
 
+from stagebook.book.book_errors import BookFailedError, BookRefusedError
+from stagebook.book.book_values import RetentionStep
 from stagebook.book.changes import AppendEvent, Change, PutParticipant
 from stagebook.book.postgres.key_blocks import KeyBlocks
 from stagebook.book.postgres.leases.account_acquisition import AccountAcquisition, TakenAccount
@@ -28,7 +30,7 @@ from stagebook.book.postgres.postgres_retention import PostgresRetention
 from stagebook.book.postgres.postgres_schema import migrate
 from stagebook.book.postgres.schema.account_functions import SEQUENCE_SLOTS
 from stagebook.book.retention_policy import RetentionPolicy
-from stagebook.book.store import BookFailedError, BookRefusedError, RetentionStep, Submission
+from stagebook.book.store import Submission
 from stagebook.book.tables.loaded_row_keys import LoadedRowKeys
 from stagebook.book.tables.row_keys import RowKeys
 from stagebook.book.tables.rows import resource_value

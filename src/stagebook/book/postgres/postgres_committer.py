@@ -20,11 +20,11 @@ from typing import Final, TypeVar
 
 from psycopg import Error
 
+from stagebook.book.book_errors import BookBusyError, BookFailedError, BookUnavailableError
 from stagebook.book.postgres.leases.node_run import HEARTBEAT_SECONDS, LEASE_SECONDS, renew_run
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.postgres_session import BookUnreachableError, LockTimeoutError
 from stagebook.book.postgres.write_function import WRITE, group_parameters
-from stagebook.book.store import BookBusyError, BookFailedError, BookUnavailableError
 from stagebook.book.tables.writer.group_committer import TransactionGroup
 
 MARGIN_SECONDS: Final = 0.5

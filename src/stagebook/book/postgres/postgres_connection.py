@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 
 import psycopg
 
+from stagebook.book.book_errors import BookDamagedError, BookFailedError, BookRefusedError
 from stagebook.book.postgres.postgres_session import (
     SESSION_SETTINGS,
     BookUnreachableError,
@@ -23,7 +24,6 @@ from stagebook.book.postgres.postgres_session import (
     place_of,
 )
 from stagebook.book.postgres.statement_translation import translated
-from stagebook.book.store import BookDamagedError, BookFailedError, BookRefusedError
 from stagebook.book.tables.rows import Row
 from stagebook.book.tables.table_connection import Parameters
 

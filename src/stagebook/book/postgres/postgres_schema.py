@@ -21,13 +21,13 @@ from typing import Final
 
 import msgspec
 
+from stagebook.book.book_errors import BookRefusedError
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.schema.account_functions import ACCOUNT_FUNCTIONS
 from stagebook.book.postgres.schema.lease_tracking import LEASE_TRACKING
 from stagebook.book.postgres.schema.postgres_tables import BOOK_TABLES, CLUSTER_TABLES
 from stagebook.book.postgres.schema.shared_tables import BEARER_KEY_TABLES, WEBHOOK_TABLES
 from stagebook.book.postgres.write_function import WRITE_FUNCTION
-from stagebook.book.store import BookRefusedError
 
 _LOCK_KEY: Final = 0x53426F6B
 """`SBok` in ASCII: the key of the advisory lock under which migrations run."""

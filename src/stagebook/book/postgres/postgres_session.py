@@ -19,7 +19,7 @@ import psycopg
 from psycopg import conninfo, errors
 from psycopg.types.numeric import Int8Dumper
 
-from stagebook.book.store import BookDamagedError, BookFailedError, BookRefusedError, BookTakenOverError
+from stagebook.book.book_errors import BookDamagedError, BookFailedError, BookRefusedError, BookTakenOverError
 from stagebook.book.tables.rows import Row
 
 MINIMUM_SERVER: Final = 14

@@ -17,7 +17,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Final
 
-from stagebook.book.tables import queries, stored_row_keys
+from stagebook.book.tables import queries, stored_row_keys, table_event_log
 from stagebook.book.tables.compositions import composition_reads
 
 LAST_SEQUENCE: Final = """
@@ -75,9 +75,9 @@ TRANSLATED: Final = MappingProxyType(
     {
         queries.LAST_SEQUENCE: LAST_SEQUENCE,
         queries.LIST_REVOCATIONS: _LIST_REVOCATIONS,
-        queries.READ_LOG_AT: _log_at(queries.READ_LOG_AT),
+        table_event_log.READ_LOG_AT: _log_at(table_event_log.READ_LOG_AT),
         composition_reads.READ_COMPOSITION_LOG_AT: _log_at(composition_reads.READ_COMPOSITION_LOG_AT),
-        queries.READ_LOG_OF_ACCOUNTS: _of_accounts(queries.READ_LOG_OF_ACCOUNTS),
+        table_event_log.READ_LOG_OF_ACCOUNTS: _of_accounts(table_event_log.READ_LOG_OF_ACCOUNTS),
         composition_reads.READ_COMPOSITION_LOG_OF_ACCOUNTS: _of_accounts(
             composition_reads.READ_COMPOSITION_LOG_OF_ACCOUNTS
         ),

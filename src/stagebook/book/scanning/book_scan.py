@@ -17,13 +17,14 @@ from typing import Self, TypeVar
 
 import apsw
 
+from stagebook.book.book_errors import BookDamagedError
 from stagebook.book.book_source import BookSource
+from stagebook.book.book_values import RecordedEvent
 from stagebook.book.changes import sequence_time_ms
 from stagebook.book.composition_log import LoggedCompositionEvent
 from stagebook.book.scanning.row_stream import RowStream, open_row_stream
 from stagebook.book.scanning.scan_rows import KeyedRows, ScannedParticipant, ScannedSession, Undecodable
 from stagebook.book.sqlite.open_events import STARTS
-from stagebook.book.store import BookDamagedError, RecordedEvent
 from stagebook.book.tables.compositions.composition_reads import LIST_COMPOSITION_EVENTS
 from stagebook.book.tables.compositions.composition_rows import composition_value, logged_composition_event
 from stagebook.book.tables.queries import LAST_SEQUENCE

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from stagebook.book.store import RecordedEvent
+from stagebook.book.book_values import RecordedEvent
 from stagebook.book.tables.rows import Row
 from stagebook.stage.events import EventName
 from stagebook.stage.resources import ParticipantRecord

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import apsw
 
+from stagebook.book.book_errors import BookDamagedError, BookFailedError, BookRefusedError
 from stagebook.book.sqlite.open_events import note_unnoted
 from stagebook.book.sqlite.schema import (
     APPLICATION_ID,
@@ -20,7 +21,6 @@ from stagebook.book.sqlite.schema import (
     SEALED_VERSION,
     seal_document,
 )
-from stagebook.book.store import BookDamagedError, BookFailedError, BookRefusedError
 from stagebook.book.tables.rows import resource_value
 from stagebook.book.tables.stream_key_seal import SealBrokenError, StreamKeySeal
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from stagebook.book.store import BookRefusedError
+from stagebook.book.book_errors import BookRefusedError
 
 
 class BookLock:

@@ -11,6 +11,7 @@ from typing import Self, TypeVar
 
 import apsw
 
+from stagebook.book.book_values import RetentionStep
 from stagebook.book.retention_policy import RetentionPolicy
 from stagebook.book.sqlite.book_connection import (
     can_shrink,
@@ -21,7 +22,7 @@ from stagebook.book.sqlite.book_connection import (
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.open_readers import open_connection
 from stagebook.book.sqlite.sqlite_committer import SqliteCommitter
-from stagebook.book.store import BookReader, RetentionStep
+from stagebook.book.store import BookReader
 from stagebook.book.tables.queries import LAST_SEQUENCE
 from stagebook.book.tables.stored_row_keys import StoredRowKeys
 from stagebook.book.tables.stream_key_seal import ReadSecret, StreamKeySeal

@@ -6,11 +6,11 @@ from typing import TypeVar
 
 import apsw
 
+from stagebook.book.book_errors import BookBusyError
 from stagebook.book.sqlite.book_connection import BUSY_TIMEOUT_MS
 from stagebook.book.sqlite.book_files import BookFiles
 from stagebook.book.sqlite.open_events import UnnotedEvents
 from stagebook.book.sqlite.write_statements import WRITE_STATEMENTS
-from stagebook.book.store import BookBusyError
 from stagebook.book.tables.change_rows import EVENTS, rows_by_kind
 from stagebook.book.tables.writer.group_committer import TransactionGroup
 

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import apsw
 
+from stagebook.book.book_errors import BookFailedError
 from stagebook.book.sqlite.book_connection import UNREADABLE, read_failure
-from stagebook.book.store import BookFailedError
 from stagebook.book.tables.rows import Row
 from stagebook.book.tables.table_connection import Parameters
 

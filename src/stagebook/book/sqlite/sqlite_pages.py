@@ -4,9 +4,10 @@ Reading a page takes less time than switching to another thread.
 """
 
 from stagebook.book.book_pages import CompositionPages
+from stagebook.book.book_values import EventRow, Page, ParticipantFilter
 from stagebook.book.composition_log import LoggedCompositionEvent
 from stagebook.book.composition_reader import CompositionFilter, CompositionReader
-from stagebook.book.store import BookReader, EventRow, Page, ParticipantFilter
+from stagebook.book.store import BookReader
 from stagebook.stage.composition.composition import Composition
 from stagebook.stage.resources import ParticipantRecord, Replica, Resource, Stage, StageSession
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from stagebook.book.book_errors import BookFailedError, ChangeRefusedError
 from stagebook.book.changes import (
     SEQUENCE_TIME_SHIFT,
     AppendCompositionEvent,
@@ -30,7 +31,6 @@ from stagebook.book.changes import (
     RevokeParticipant,
 )
 from stagebook.book.event_counts import EventCounts
-from stagebook.book.store import BookFailedError, ChangeRefusedError
 from stagebook.book.tables.compositions.composition_rows import composition_event_row, composition_row
 from stagebook.book.tables.row_keys import RowKeys, SessionKeys, StageKeys, Undo
 from stagebook.book.tables.rows import (

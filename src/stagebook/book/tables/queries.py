@@ -1,4 +1,4 @@
-"""The SQL statements that read the book.
+"""The SQL statements of `TableReader`. Those of the event log, session history and retention stand with their readers.
 
 Each statement is an index lookup or a range scan along an index; none scans a table or sorts, so the cost does not
 depend on the size of the book. `tests/book/tables/test_queries.py` checks every query plan.
@@ -143,10 +143,11 @@ WHERE stage.arn = :arn AND session.session_id = :session AND open_event.particip
     )
 ORDER BY open_event.participant_number
 """
-_EVENTS = """
-SELECT sequence, name, error_code, remote_participant_id, replica, cause, detail, extra
-"""
-LIST_EVENTS = _EVENTS + _EVENTS_OF_PARTICIPANT + "ORDER BY sequence"
+LIST_EVENTS = (
+    "SELECT sequence, name, error_code, remote_participant_id, replica, cause, detail, extra "
+    + _EVENTS_OF_PARTICIPANT
+    + "ORDER BY sequence"
+)
 # The newest event of each participant is the first of its rows, so this reads one row per participant, not per event.
 LAST_SEQUENCE_OF_SESSION = """
 SELECT max((
@@ -159,123 +160,7 @@ FROM stage CROSS JOIN session ON session.stage_key = stage.stage_key CROSS JOIN 
 WHERE stage.arn = :arn AND session.session_id = :session
 """
 
-_LOGGED_EVENT = """
-SELECT stage.account_id, stage.arn, session.session_id, participant.participant_id, participant.user_id,
-    event.sequence, event.name, event.error_code, event.remote_participant_id, event.replica, event.cause, event.detail,
-    event.extra
-FROM {event}
-    CROSS JOIN session ON session.session_key = event.session_key
-    CROSS JOIN stage ON stage.stage_key = session.stage_key
-    CROSS JOIN participant ON participant.session_key = event.session_key
-        AND participant.number = event.participant_number
-"""
-
-
-def logged_events(events: str) -> str:
-    """Return the beginning of a statement that reads events as `logged_event` takes them."""
-    return _LOGGED_EVENT.format(event=events)
-
-
-_LOG = logged_events("event INDEXED BY event_by_sequence") + "WHERE "
-READ_LOG = _LOG + "event.sequence > :after ORDER BY event.sequence LIMIT :limit"
-# `:accounts` has the ids of the accounts, with commas between them. They have one length.
-READ_LOG_OF_ACCOUNTS = (
-    _LOG
-    + """event.sequence > :after AND replace(:accounts, stage.account_id, '') <> :accounts
-ORDER BY event.sequence LIMIT :limit
-"""
-)
-READ_LOG_OF_ACCOUNT = (
-    _LOG
-    + """event.sequence > :after AND event.sequence <= :until AND stage.account_id = :account
-ORDER BY event.sequence LIMIT :limit
-"""
-)
-READ_LOG_BEFORE = _LOG + "event.sequence < :before ORDER BY event.sequence DESC LIMIT :limit"
-READ_LOG_AT = logged_events(
-    "json_each(:sequences) AS number CROSS JOIN event INDEXED BY event_by_sequence ON event.sequence = number.value"
-)
-
-# Sessions of all stages, in the order in which they were opened: keys only grow. `:first` bounds the work of a page.
-_HISTORY_BY_SESSION = """
-SELECT stage.account_id, stage.arn, stage.name, session.session_id, session.start_ms, session.end_ms,
-    coalesce((SELECT max(number) FROM participant WHERE participant.session_key = session.session_key), 0),
-    session.session_key
-FROM session {index} CROSS JOIN stage ON stage.stage_key = session.stage_key
-"""
-_HISTORY_FILTER = """
-    AND (:account IS NULL OR stage.account_id = :account)
-    AND (:user IS NULL OR EXISTS (
-        SELECT 1 FROM participant INDEXED BY participant_by_user
-        WHERE participant.session_key = session.session_key AND participant.user_id = :user
-    ))
-"""
-_OF_STAGE = "session.stage_key = (SELECT stage_key FROM stage WHERE arn = :arn)"
-_HISTORY_RANGE = "session.session_key < :after AND session.session_key >= :first"
-HISTORY_OF_ALL_STAGES = (
-    _HISTORY_BY_SESSION.format(index="")
-    + f"""
-WHERE {_HISTORY_RANGE} AND (:ended IS NULL OR session.end_ms IS NOT NULL) {_HISTORY_FILTER}
-ORDER BY session.session_key DESC LIMIT :limit
-"""
-)
-HISTORY_OF_STAGE = (
-    _HISTORY_BY_SESSION.format(index="INDEXED BY session_of_stage")
-    + f"""
-WHERE {_OF_STAGE} AND {_HISTORY_RANGE}
-    AND (:ended IS NULL OR session.end_ms IS NOT NULL) {_HISTORY_FILTER}
-ORDER BY session.session_key DESC LIMIT :limit
-"""
-)
-HISTORY_OPEN = (
-    _HISTORY_BY_SESSION.format(index="INDEXED BY session_open")
-    + f"WHERE session.end_ms IS NULL AND (:arn IS NULL OR stage.arn = :arn) {_HISTORY_FILTER}"
-)
-HISTORY_SESSION = (
-    _HISTORY_BY_SESSION.format(index="INDEXED BY session_by_id")
-    + "WHERE session.session_id = :session AND (:account IS NULL OR stage.account_id = :account)"
-)
-LAST_SESSION_KEY = "SELECT coalesce(max(session_key), 0) FROM session"
-FIRST_SESSION_KEY = "SELECT coalesce(min(session_key), 1) FROM session"
-SESSION_KEY_BEHIND = """
-SELECT session_key FROM session INDEXED BY session_of_stage
-WHERE stage_key = (SELECT stage_key FROM stage WHERE arn = :arn) AND session_key < :after
-ORDER BY session_key DESC LIMIT 1 OFFSET :count
-"""
-SESSION_START_FROM = """
-SELECT session_key, start_ms FROM session WHERE session_key >= :first ORDER BY session_key LIMIT 1
-"""
-_HISTORY_PARTICIPANTS = """
-SELECT participant_id, user_id, state, published, first_join_ms, rest, recording_state, recording_bucket,
-    recording_prefix, number
-FROM participant {index}
-WHERE session_key = :key AND number > :after {filter} ORDER BY number LIMIT :limit
-"""
-HISTORY_PARTICIPANTS = _HISTORY_PARTICIPANTS.format(index="", filter="")
-HISTORY_PARTICIPANTS_OF_USER = _HISTORY_PARTICIPANTS.format(
-    index="INDEXED BY participant_by_user", filter="AND user_id = :user"
-)
-HISTORY_PARTICIPANT = _HISTORY_PARTICIPANTS.format(index="", filter="AND participant_id = :participant")
-HISTORY_EVENTS = _EVENTS + "FROM event WHERE session_key = ? AND participant_number = ? ORDER BY sequence"
 FIRST_SEQUENCE = "SELECT min(sequence) FROM event INDEXED BY event_by_sequence"
-
-# What retention looks for. The sessions of a stage end in the order in which they were opened.
-STAGES_AFTER = """
-SELECT stage_key, arn, account_id, deleted_ms FROM stage WHERE stage_key > :after ORDER BY stage_key LIMIT :limit
-"""
-OLDEST_SESSIONS = """
-SELECT session_key, end_ms,
-    EXISTS (SELECT 1 FROM replica WHERE replica.source_session_key = session.session_key AND replica.state = 0)
-    OR EXISTS (SELECT 1 FROM replica INDEXED BY replica_of_destination
-        WHERE replica.destination_session_key = session.session_key AND replica.state = 0)
-    OR EXISTS (SELECT 1 FROM open_recording WHERE open_recording.session_key = session.session_key)
-FROM session INDEXED BY session_of_stage WHERE stage_key = :stage ORDER BY session_key LIMIT :limit
-"""
-HAS_SESSION = "SELECT 1 FROM session WHERE stage_key = :stage LIMIT 1"
-HAS_REVOKED_BEFORE = "SELECT 1 FROM revocation WHERE stage_key = :stage AND revoked_ms < :before LIMIT 1"
-NEXT_ACCOUNT_WITH_REVOCATIONS = """
-SELECT min(account_id) FROM connection_token_revocation WHERE account_id > :after
-"""
 
 LIST_OPEN_RECORDINGS = """
 SELECT stage.arn, session.session_id, participant.participant_id, open_recording.recording_id, open_recording.bucket,
@@ -365,7 +250,3 @@ FROM sequencer
 """
 """The newest sequence number that was ever given: that of an event, or the time of a session's end."""
 NOTE_LAST_SEQUENCE = "UPDATE sequencer SET last_sequence = (" + LAST_SEQUENCE + ")"  # noqa: S608 - a constant
-COMPOSITIONS_AFTER = """
-SELECT composition_key, account_id, stage_arn, end_ms FROM composition WHERE composition_key > :after
-ORDER BY composition_key LIMIT :limit
-"""

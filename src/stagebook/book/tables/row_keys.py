@@ -19,8 +19,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
+from stagebook.book.book_errors import ChangeRefusedError
 from stagebook.book.changes import PutRecording
-from stagebook.book.store import ChangeRefusedError
 from stagebook.book.tables.key_sequence import KeySequence
 
 Undo: TypeAlias = list[Callable[[], object]]

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from stagebook.book.store import EventExtra, OpenRecording, RecordedEvent
+from stagebook.book.book_values import EventExtra, OpenRecording, RecordedEvent
 from stagebook.stage.events import (
     AWS_EVENT_NAMES,
     Cause,

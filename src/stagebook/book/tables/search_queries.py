@@ -5,7 +5,7 @@ nothing. `:names`, `:errors` and `:causes` are sets of codes as bits. At most `:
 """
 
 from stagebook.book.tables.compositions.composition_reads import logged_composition_events
-from stagebook.book.tables.queries import logged_events
+from stagebook.book.tables.table_event_log import logged_events
 
 _CONDITIONS = """
     AND (:names = 0 OR (:names >> entry.name) & 1 = 1)

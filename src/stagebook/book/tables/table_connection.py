@@ -1,7 +1,7 @@
 """The port of a connection to the tables of a book, over which the reads of every store run.
 
-The statements (`queries.py`) have SQLite's form: parameters are `:name` or `?`, `INDEXED BY` and CROSS JOIN choose the
-plan. A connection to another database translates them.
+The statements have SQLite's form (see `queries.py`): parameters are `:name` or `?`, `INDEXED BY` and CROSS JOIN choose
+the plan. A connection to another database translates them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from stagebook.book.store import BookFailedError
+from stagebook.book.book_errors import BookFailedError
 from stagebook.book.tables.rows import Row
 
 UNDECODABLE = (LookupError, TypeError, ValueError, msgspec.MsgspecError)

@@ -23,6 +23,43 @@ from stagebook.book.tables.compositions.composition_rows import logged_compositi
 from stagebook.book.tables.rows import Row, recorded_event
 from stagebook.book.tables.table_connection import UNDECODABLE, TableConnection
 
+_LOGGED_EVENT = """
+SELECT stage.account_id, stage.arn, session.session_id, participant.participant_id, participant.user_id,
+    event.sequence, event.name, event.error_code, event.remote_participant_id, event.replica, event.cause, event.detail,
+    event.extra
+FROM {event}
+    CROSS JOIN session ON session.session_key = event.session_key
+    CROSS JOIN stage ON stage.stage_key = session.stage_key
+    CROSS JOIN participant ON participant.session_key = event.session_key
+        AND participant.number = event.participant_number
+"""
+
+
+def logged_events(events: str) -> str:
+    """Return the beginning of a statement that reads events as `logged_event` takes them."""
+    return _LOGGED_EVENT.format(event=events)
+
+
+_LOG = logged_events("event INDEXED BY event_by_sequence") + "WHERE "
+READ_LOG = _LOG + "event.sequence > :after ORDER BY event.sequence LIMIT :limit"
+# `:accounts` has the ids of the accounts, with commas between them. They have one length.
+READ_LOG_OF_ACCOUNTS = (
+    _LOG
+    + """event.sequence > :after AND replace(:accounts, stage.account_id, '') <> :accounts
+ORDER BY event.sequence LIMIT :limit
+"""
+)
+READ_LOG_OF_ACCOUNT = (
+    _LOG
+    + """event.sequence > :after AND event.sequence <= :until AND stage.account_id = :account
+ORDER BY event.sequence LIMIT :limit
+"""
+)
+READ_LOG_BEFORE = _LOG + "event.sequence < :before ORDER BY event.sequence DESC LIMIT :limit"
+READ_LOG_AT = logged_events(
+    "json_each(:sequences) AS number CROSS JOIN event INDEXED BY event_by_sequence ON event.sequence = number.value"
+)
+
 _sequence = attrgetter("sequence")
 
 _IDENTITY_COLUMNS = 5
@@ -45,14 +82,14 @@ class TableEventLog:
 
     def read_after(self, sequence: int, *, limit: int) -> list[LoggedEvent]:
         """Return the next events after `sequence`, at most `limit`, oldest first."""
-        return self._read(queries.READ_LOG, {"after": sequence, "limit": limit})
+        return self._read(READ_LOG, {"after": sequence, "limit": limit})
 
     def read_entries_after(self, sequence: int, *, limit: int) -> list[LogEntry]:
         """Return the next events of participants and compositions after `sequence`, at most `limit`, oldest first."""
         parameters: dict[str, int | str] = {"after": sequence, "limit": limit}
         # One read transaction: what is committed between two reads would be in the second one only.
         with self._connection.snapshot():
-            events: list[LogEntry] = [*self._read(queries.READ_LOG, parameters)]
+            events: list[LogEntry] = [*self._read(READ_LOG, parameters)]
             of_compositions = self._read_of_compositions(READ_COMPOSITION_LOG, parameters)
         return sorted(events + of_compositions, key=_sequence)[:limit] if of_compositions else events
 
@@ -60,7 +97,7 @@ class TableEventLog:
         """Return the next events of some accounts after `sequence`, at most `limit`, oldest first."""
         parameters: dict[str, int | str] = {"accounts": ",".join(account_ids), "after": sequence, "limit": limit}
         with self._connection.snapshot():
-            events: list[LogEntry] = [*self._read(queries.READ_LOG_OF_ACCOUNTS, parameters)]
+            events: list[LogEntry] = [*self._read(READ_LOG_OF_ACCOUNTS, parameters)]
             of_compositions = self._read_of_compositions(READ_COMPOSITION_LOG_OF_ACCOUNTS, parameters)
         return sorted(events + of_compositions, key=_sequence)[:limit]
 
@@ -68,7 +105,7 @@ class TableEventLog:
         """Return the next events of an account above `after` and not above `until`, at most `limit`, oldest first."""
         parameters: dict[str, int | str] = {"account": account_id, "after": after, "until": until, "limit": limit}
         with self._connection.snapshot():
-            events: list[LogEntry] = [*self._read(queries.READ_LOG_OF_ACCOUNT, parameters)]
+            events: list[LogEntry] = [*self._read(READ_LOG_OF_ACCOUNT, parameters)]
             of_compositions = self._read_of_compositions(READ_COMPOSITION_LOG_OF_ACCOUNT, parameters)
         return sorted(events + of_compositions, key=_sequence)[:limit]
 
@@ -76,7 +113,7 @@ class TableEventLog:
         """Return the events of participants and compositions before `sequence`, at most `limit`, newest first."""
         parameters: dict[str, int | str] = {"before": sequence, "limit": limit}
         with self._connection.snapshot():
-            events: list[LogEntry] = [*self._read(queries.READ_LOG_BEFORE, parameters)]
+            events: list[LogEntry] = [*self._read(READ_LOG_BEFORE, parameters)]
             of_compositions = self._read_of_compositions(READ_COMPOSITION_LOG_BEFORE, parameters)
         return sorted(events + of_compositions, key=_sequence, reverse=True)[:limit] if of_compositions else events
 
@@ -86,7 +123,7 @@ class TableEventLog:
         Those that do not exist are left out.
         """
         parameters: dict[str, int | str] = {"sequences": msgspec.json.encode(sequences).decode()}
-        entries: list[LogEntry] = [*self._read(queries.READ_LOG_AT, parameters)]
+        entries: list[LogEntry] = [*self._read(READ_LOG_AT, parameters)]
         if len(entries) == len(sequences):
             return entries
         entries += self._read_of_compositions(READ_COMPOSITION_LOG_AT, parameters)
@@ -101,7 +138,7 @@ class TableEventLog:
 
     def read_at(self, sequences: Sequence[int]) -> list[LoggedEvent]:
         """Return the events with these sequence numbers, in the same order, without those that do not exist."""
-        return self._read(queries.READ_LOG_AT, {"sequences": msgspec.json.encode(sequences).decode()})
+        return self._read(READ_LOG_AT, {"sequences": msgspec.json.encode(sequences).decode()})
 
     def _read(self, statement: str, parameters: dict[str, int | str]) -> list[LoggedEvent]:
         try:

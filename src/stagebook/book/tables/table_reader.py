@@ -10,8 +10,7 @@ from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import TypeVar
 
-from stagebook.book.changes import sequence_time_ms
-from stagebook.book.store import (
+from stagebook.book.book_values import (
     EventRow,
     OpenParticipant,
     OpenRecording,
@@ -20,6 +19,7 @@ from stagebook.book.store import (
     RecordedEvent,
     Revocation,
 )
+from stagebook.book.changes import sequence_time_ms
 from stagebook.book.tables import queries
 from stagebook.book.tables.compositions.composition_reads import TableCompositions
 from stagebook.book.tables.rows import (

@@ -12,6 +12,7 @@ from itertools import islice
 import msgspec
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from stagebook.book.book_errors import BookFailedError, BookRefusedError
 from stagebook.book.copying.book_copy import (
     COUNTERS,
     RowDifference,
@@ -24,7 +25,6 @@ from stagebook.book.copying.book_copy import (
 from stagebook.book.copying.copied_secrets import require_opened_stream_keys, secrets_to_add
 from stagebook.book.copying.copied_tables import COPIED_TABLES, SHARED_TABLES, CopiedTable
 from stagebook.book.copying.copy_ports import ReadableStore
-from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.cli.books.copy_places import SourceParts, parse_place
 from stagebook.cli.exit_codes import EXIT_FAILED, EXIT_OK, CommandFailedError
 from stagebook.cli.terminal.terminal_text import counted, open_console, printable

@@ -11,10 +11,10 @@ from typing import Final, Protocol
 
 import msgspec
 
+from stagebook.book.book_errors import BookRefusedError
 from stagebook.book.copying.copied_secrets import BookSecrets
 from stagebook.book.copying.copy_ports import SharedRows, SharedTarget, SourceStore, TargetStore
 from stagebook.book.copying.sqlite_copy import SqliteSource, SqliteTarget
-from stagebook.book.store import BookRefusedError
 from stagebook.cli.books.shared_files import SharedFilesSource, SharedFilesTarget
 from stagebook.cli.event_flags import require_psycopg
 from stagebook.cli.exit_codes import CommandFailedError

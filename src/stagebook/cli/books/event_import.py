@@ -14,9 +14,10 @@ from stagebook.audit.book_import import BookImport
 from stagebook.audit.book_rules import RULES, RuleBrokenError
 from stagebook.audit.import_files import ImportFiles, SourceFile
 from stagebook.audit.import_source import ImportSummary
+from stagebook.book.book_errors import BookFailedError, BookRefusedError
+from stagebook.book.book_values import RecordedEvent
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.bulk.book_insertion import BookInsertion
-from stagebook.book.store import BookFailedError, BookRefusedError, RecordedEvent
 from stagebook.cli.exit_codes import EXIT_OK, CommandFailedError
 from stagebook.cli.setting_flags import read_settings
 from stagebook.cli.terminal.terminal_text import counted, open_console, printable

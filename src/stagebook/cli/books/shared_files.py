@@ -3,8 +3,8 @@
 import msgspec
 
 from stagebook.api.watch.access.bearer_key import BearerKey
+from stagebook.book.book_errors import BookFailedError, BookRefusedError
 from stagebook.book.copying.copied_tables import SHARED_TABLES
-from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.data_folder.bearer_key_file import VERSION, BearerKeyDocument, BearerKeyFile
 from stagebook.data_folder.secrets import DataFolder, write_atomically
 from stagebook.webhooks.webhook_copy import WebhookFileSource, WebhookFileTarget

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import msgspec
 from rich.table import Table
 
+from stagebook.book.book_errors import BookFailedError, BookRefusedError
 from stagebook.book.postgres.leases.account_leases import AccountState
 from stagebook.book.postgres.leases.node_run import RunState
-from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.cli.cluster.cluster_status import ClusterStatus, NodeStatus, read_cluster_status
 from stagebook.cli.event_flags import require_psycopg
 from stagebook.cli.exit_codes import EXIT_FAILED, EXIT_OK, CommandFailedError

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from stagebook.book.book_errors import BookFailedError, BookRefusedError
 from stagebook.book.postgres.postgres_connection import PostgresConnection
-from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.config.settings import Settings
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.diagnosis.cluster.database_checks import judge_database, judge_unusable, read_database_facts

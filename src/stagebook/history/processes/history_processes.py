@@ -13,8 +13,8 @@ from typing import Concatenate, cast
 
 import structlog
 
+from stagebook.book.book_errors import BookDamagedError, BookFailedError
 from stagebook.book.book_source import BookSource, DatabaseSource
-from stagebook.book.store import BookDamagedError, BookFailedError
 from stagebook.history.history_files import HistoryFiles
 from stagebook.history.history_reader import Parameters, Result
 from stagebook.history.processes.history_messages import ReadDone, ReadFailed, ReadRequest, decode, request_frame

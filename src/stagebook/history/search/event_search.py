@@ -13,8 +13,8 @@ is one that does not match.
 
 import msgspec
 
+from stagebook.book.book_values import Page
 from stagebook.book.composition_log import LogEntry
-from stagebook.book.store import Page
 from stagebook.history.composition_document import entry_document
 from stagebook.history.event_query import EventQuery
 from stagebook.history.history_files import HistoryFiles

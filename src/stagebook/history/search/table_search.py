@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import TypeVar
 
+from stagebook.book.book_values import Page
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
 from stagebook.book.composition_log import LogEntry
-from stagebook.book.store import Page
 from stagebook.book.tables import search_queries as queries
 from stagebook.book.tables.compositions.composition_rows import (
     COMPOSITION_CAUSE_CODE,

@@ -23,8 +23,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from stagebook.book.book_values import RecordedEvent
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT, sequence_time_ms
-from stagebook.book.store import RecordedEvent
 from stagebook.history.sessions.session_recording import RecordingFold, SessionRecording
 from stagebook.stage.events import Cause, ErrorCode, Event, EventName, ReplicationDestination
 

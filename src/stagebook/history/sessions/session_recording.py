@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from stagebook.book.book_values import RecordedEvent
 from stagebook.book.changes import sequence_time_ms
-from stagebook.book.store import RecordedEvent
 from stagebook.stage.events import EventName, RecordingErrorCode
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from stagebook.book.book_values import Page
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT, sequence_time_ms
-from stagebook.book.store import Page
 from stagebook.history.event_query import EventFilter, EventQuery
 from stagebook.history.history_files import HistoryFiles
 from stagebook.history.search.event_search import find_page

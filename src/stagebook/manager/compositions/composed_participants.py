@@ -7,7 +7,7 @@ publisher, and a virtual participant in place of its redundant streams (user gui
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from stagebook.book.store import BookFailedError
+from stagebook.book.book_errors import BookFailedError
 from stagebook.media.composition.composition_port import ComposedParticipant
 from stagebook.stage.session.session_state import Session, SessionParticipant, shown_mute
 

@@ -20,7 +20,7 @@ import hmac
 
 import structlog
 
-from stagebook.book.store import BookFailedError
+from stagebook.book.book_errors import BookFailedError
 from stagebook.error_traceback import drop_traceback
 from stagebook.log_rate_limit import LogRateLimit
 from stagebook.manager.participants.encoder_rate_limit import ADMITTED_PER_MINUTE, EncoderRateLimit

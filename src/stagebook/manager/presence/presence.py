@@ -24,7 +24,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TypeAlias
 
-from stagebook.book.store import BookFailedError
+from stagebook.book.book_errors import BookFailedError
 from stagebook.manager.presence.presence_pace import GATHER_SECONDS
 from stagebook.manager.presence.watched_stage import Shown, WatchedStage
 from stagebook.manager.presence.watchers import StageSnapshot, StageWatcher

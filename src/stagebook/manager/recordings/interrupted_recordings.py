@@ -4,8 +4,8 @@ The journal of the recorder decides (`media/recording/recorded_outcome`). What i
 book does not say so yet: the metadata in the bucket say it.
 """
 
+from stagebook.book.book_values import OpenRecording
 from stagebook.book.changes import AppendEvent, Change, PutRecording
-from stagebook.book.store import OpenRecording
 from stagebook.media.recording.recording_port import RecordingEnded, RecordingFailed
 from stagebook.stage.events import Cause, Event, EventName, RecordingDetails, RecordingErrorCode
 from stagebook.stage.resources import RecordingState

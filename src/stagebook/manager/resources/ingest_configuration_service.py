@@ -14,8 +14,9 @@ from functools import partial
 import msgspec
 from msgspec.structs import replace
 
+from stagebook.book.book_values import Page
 from stagebook.book.changes import Change, DeleteResource, PutResource
-from stagebook.book.store import BookReader, Page
+from stagebook.book.store import BookReader
 from stagebook.manager.resources.ingest_configuration_index import IngestConfigurationIndex, participant_ids
 from stagebook.manager.session.transaction import Transaction
 from stagebook.manager.session.unit_of_work import UnitOfWork

@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from stagebook.api.watch.access.bearer_key import BearerKey
-from stagebook.book.store import BookFailedError
+from stagebook.book.book_errors import BookFailedError
 from stagebook.data_folder.bearer_key_table import BearerKeyTable
 
 READ_SECONDS: Final = 0.5

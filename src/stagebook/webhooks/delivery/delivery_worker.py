@@ -25,7 +25,7 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from stagebook.book.store import BookFailedError, BookRefusedError
+from stagebook.book.book_errors import BookFailedError, BookRefusedError
 from stagebook.media.worker.worker_main import ReportWriter, run_worker
 from stagebook.webhooks.delivery.delivery_journal import DeliveryJournal, SampleRequest
 from stagebook.webhooks.delivery.delivery_messages import (

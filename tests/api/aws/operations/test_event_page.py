@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagebook.api.aws.operations.event_page import encode_event_page
+from stagebook.book.book_values import EventExtra, EventRow
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
-from stagebook.book.store import EventExtra, EventRow
 from stagebook.stage.events import AWS_EVENT_NAMES, ErrorCode, EventName, ExchangedToken, TokenExchange
 
 PARTICIPANT_ID = "abCDEf12GHIj"

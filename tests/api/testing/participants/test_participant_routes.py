@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stagebook.book.store import ParticipantFilter
+from stagebook.book.book_values import ParticipantFilter
 from stagebook.stage.limits import STRICT
 from tests.api.testing.participants.peer_harness import ENDPOINTS, PeerHarness, running_peers
 from tests.clients.own_key import OwnKey, connection_payload

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from stagebook.book.book_errors import BookFailedError
 from stagebook.book.postgres.leases.node_run import (
     RunState,
     end_run,
@@ -15,7 +16,6 @@ from stagebook.book.postgres.leases.node_run import (
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.postgres_session import RunFencedError
 from stagebook.book.postgres.schema.account_functions import SEQUENCE_SLOTS
-from stagebook.book.store import BookFailedError
 
 
 def registered(connection: PostgresConnection, node: str = "node") -> int:

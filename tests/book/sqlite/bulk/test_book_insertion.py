@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from stagebook.book.book_errors import BookFailedError
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.bulk import book_insertion
 from stagebook.book.sqlite.bulk.book_insertion import BookInsertion
-from stagebook.book.store import BookFailedError
 from stagebook.stage.events import Event, EventName
 from stagebook.stage.resources import ParticipantRecord, StageSession
 from tests.audit.sound_book import require_sound

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import apsw
 
+from stagebook.book.book_values import ParticipantFilter
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import ParticipantFilter
 from tests.book.retained import delete_old
 from tests.book.sample import ARN, append, commit, end_session, open_book, open_session, put, put_stage
 

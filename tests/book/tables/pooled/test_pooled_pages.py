@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from stagebook.book.book_values import ParticipantFilter
 from stagebook.book.sqlite.open_readers import open_reader
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import ParticipantFilter
 from stagebook.book.tables.pooled.pooled_pages import PooledPages
 from stagebook.book.tables.pooled.reader_pool import ReaderPool
 from stagebook.book.tables.pooled.reader_thread import PooledRead

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from stagebook.book.book_errors import BookDamagedError, BookFailedError
 from stagebook.book.sqlite.open_readers import open_reader
-from stagebook.book.store import BookDamagedError, BookFailedError
 from stagebook.book.tables.pooled.reader_pool import ReaderPool
 from stagebook.book.tables.table_reader import TableReader
 from stagebook.stage.errors import ServerBusyError

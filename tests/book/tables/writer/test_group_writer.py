@@ -9,7 +9,7 @@ from typing import Any
 import apsw
 import pytest
 
-from stagebook.book.store import BookFailedError
+from stagebook.book.book_errors import BookFailedError
 from stagebook.book.tables.writer.group_committer import TransactionGroup
 from stagebook.book.tables.writer.group_writer import MAXIMUM_GROUP_TRANSACTIONS, MAXIMUM_OBSERVED_SUBMITTERS
 from tests.book.writer_fixture import WriterFixture, running_writer

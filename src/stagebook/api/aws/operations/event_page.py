@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
+from stagebook.book.book_values import EventExtra, EventRow
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
-from stagebook.book.store import EventExtra, EventRow
 from stagebook.stage.events import AWS_EVENT_NAMES, ErrorCode, ExchangedToken, TokenExchange
 from stagebook.stage.timestamps import iso8601
 

@@ -9,7 +9,7 @@ from stagebook.api.aws.operation import Call, Operation, Result
 from stagebook.api.aws.operations.event_page import encode_event_page
 from stagebook.api.aws.page_token import PageTokens, page_size
 from stagebook.book.book_pages import BookPages
-from stagebook.book.store import EventRow
+from stagebook.book.book_values import EventRow
 
 
 class ParticipantEventOperations:

@@ -6,7 +6,7 @@ from typing import Any
 from stagebook.api.aws.operation import Call, Operation, Result
 from stagebook.api.aws.page_token import PageTokens, page_size
 from stagebook.book.book_pages import BookPages
-from stagebook.book.store import ParticipantFilter
+from stagebook.book.book_values import ParticipantFilter
 from stagebook.manager.stage_manager import StageManager
 from stagebook.stage.errors import InvalidInputError, ResourceNotFoundError
 from stagebook.stage.resources import ParticipantRecord, ParticipantState, RecordingState

@@ -7,7 +7,7 @@ it had before. A participant has one action at a time, so nothing else makes the
 from collections.abc import Awaitable, Callable
 
 from stagebook.api.testing.participants.peer_services import PeerServices
-from stagebook.book.store import EventRow
+from stagebook.book.book_values import EventRow
 from stagebook.history.event_document import EventDocument, event_document
 from stagebook.stage.events import EventName
 

@@ -17,9 +17,9 @@ from stagebook.api.watch.live_tail.event_stream_format import (
 from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.api.watch.live_tail.resume_position import resumed_sequence, unknown_event_id
 from stagebook.api.watch.live_tail.tail_page import TailPage, UnknownEventError
+from stagebook.book.book_errors import BookFailedError
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
 from stagebook.book.event_id import position_id
-from stagebook.book.store import BookFailedError
 from stagebook.history.event_query import EventFilter
 from stagebook.stage.errors import ServerBusyError
 

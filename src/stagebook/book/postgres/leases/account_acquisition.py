@@ -14,11 +14,11 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from stagebook.book.book_errors import BookFailedError
 from stagebook.book.postgres.leases.account_leases import take_account
 from stagebook.book.postgres.leases.node_run import LEASE_SECONDS, end_run
 from stagebook.book.postgres.postgres_connection import PostgresConnection
 from stagebook.book.postgres.postgres_session import BookUnreachableError
-from stagebook.book.store import BookFailedError
 from stagebook.book.tables.account_keys import AccountKeys, read_account_keys
 from stagebook.book.tables.rows import Row
 from stagebook.book.tables.table_connection import Parameters

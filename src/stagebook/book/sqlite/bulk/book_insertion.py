@@ -15,6 +15,8 @@ from typing import Self
 import apsw
 import msgspec
 
+from stagebook.book.book_errors import BookFailedError
+from stagebook.book.book_values import RecordedEvent
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
 from stagebook.book.composition_log import LogEntry, LoggedCompositionEvent
 from stagebook.book.sqlite.book_connection import (
@@ -36,7 +38,6 @@ from stagebook.book.sqlite.write_statements import (
     PUT_STAGES,
     SHOW_RECORDINGS,
 )
-from stagebook.book.store import BookFailedError, RecordedEvent
 from stagebook.book.tables.compositions.composition_reads import LIST_COMPOSITION_EVENTS
 from stagebook.book.tables.compositions.composition_rows import (
     composition_event_row,
@@ -44,7 +45,7 @@ from stagebook.book.tables.compositions.composition_rows import (
     composition_value,
     logged_composition_event,
 )
-from stagebook.book.tables.queries import HISTORY_EVENTS, LAST_SEQUENCE
+from stagebook.book.tables.queries import LAST_SEQUENCE
 from stagebook.book.tables.rows import (
     REPLICATION_STATE_CODE,
     Row,
@@ -55,6 +56,7 @@ from stagebook.book.tables.rows import (
     recording_row,
     stage_row,
 )
+from stagebook.book.tables.session_history import HISTORY_EVENTS
 from stagebook.book.tables.stored_row_keys import LAST_COMPOSITION_KEY, LAST_KEYS
 from stagebook.book.tables.stream_key_seal import ReadSecret, StreamKeySeal
 from stagebook.book.tables.table_connection import UNDECODABLE

@@ -4,7 +4,7 @@ from typing import Any
 
 import apsw
 
-from stagebook.book.store import RetentionStep
+from stagebook.book.book_values import RetentionStep
 
 
 def give_back_pages(connection: apsw.Connection, maximum_pages: int) -> tuple[RetentionStep, bool]:

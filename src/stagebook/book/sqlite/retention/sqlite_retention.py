@@ -5,10 +5,10 @@ from typing import TypeVar
 
 import apsw
 
+from stagebook.book.book_values import RetentionStep
 from stagebook.book.retention_policy import RetentionPolicy
 from stagebook.book.sqlite.retention.file_space import give_back_pages, move_log, truncate_log
 from stagebook.book.sqlite.retention.sqlite_deletions import SqliteDeletions
-from stagebook.book.store import RetentionStep
 from stagebook.book.tables.retention.deletion_steps import DeletingConnection
 from stagebook.book.tables.retention.retention_run import RetentionRun
 from stagebook.book.tables.row_keys import RowKeys

@@ -7,9 +7,9 @@ compositions have ended before. The history is read along the keys of all, of an
 from collections.abc import Callable
 from typing import TypeVar
 
+from stagebook.book.book_values import Page
 from stagebook.book.composition_log import LoggedCompositionEvent
 from stagebook.book.composition_reader import CompositionFilter
-from stagebook.book.store import Page
 from stagebook.book.tables.compositions.composition_rows import (
     NOT_ENDED_MS,
     composition_value,

@@ -1,9 +1,9 @@
 """The awaitable reads of a book whose store is another process: they run on the threads of a pool."""
 
 from stagebook.book.book_pages import CompositionPages
+from stagebook.book.book_values import EventRow, Page, ParticipantFilter
 from stagebook.book.composition_log import LoggedCompositionEvent
 from stagebook.book.composition_reader import CompositionFilter
-from stagebook.book.store import EventRow, Page, ParticipantFilter
 from stagebook.book.tables.pooled.reader_pool import ReaderPool
 from stagebook.stage.arns import account_in
 from stagebook.stage.composition.composition import Composition

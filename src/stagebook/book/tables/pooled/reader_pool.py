@@ -13,7 +13,7 @@ from typing import Final, TypeVar, cast
 
 import structlog
 
-from stagebook.book.store import BookFailedError
+from stagebook.book.book_errors import BookFailedError
 from stagebook.book.tables.pooled.account_queue import AccountQueue
 from stagebook.book.tables.pooled.reader_thread import PooledRead, ReaderThread
 from stagebook.book.tables.table_reader import TableReader

@@ -12,7 +12,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
-from stagebook.book.store import BookDamagedError, BookFailedError
+from stagebook.book.book_errors import BookDamagedError, BookFailedError
 from stagebook.book.tables.table_reader import TableReader
 from stagebook.stage.errors import ServerBusyError
 

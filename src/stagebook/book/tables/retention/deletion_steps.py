@@ -20,7 +20,7 @@ from typing import Protocol
 
 import msgspec
 
-from stagebook.book.store import RetentionStep
+from stagebook.book.book_values import RetentionStep
 
 NEXT_EXPIRED_SESSION = "SELECT session_key FROM expired_session ORDER BY session_key LIMIT 1"
 # Each takes the key of a session and the maximum number of rows. The events first: most rows are events.

@@ -12,9 +12,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from stagebook.book.book_values import RetentionStep
 from stagebook.book.retention_policy import RetentionPolicy
-from stagebook.book.store import RetentionStep
-from stagebook.book.tables import queries
 from stagebook.book.tables.retention.deletion_steps import (
     DeletingConnection,
     StageDeletion,
@@ -28,6 +27,28 @@ from stagebook.book.tables.retention.deletion_steps import (
 from stagebook.book.tables.row_keys import RowKeys
 from stagebook.book.tables.rows import Row
 from stagebook.book.tables.table_connection import Cell
+
+# What retention looks for. The sessions of a stage end in the order in which they were opened.
+STAGES_AFTER = """
+SELECT stage_key, arn, account_id, deleted_ms FROM stage WHERE stage_key > :after ORDER BY stage_key LIMIT :limit
+"""
+OLDEST_SESSIONS = """
+SELECT session_key, end_ms,
+    EXISTS (SELECT 1 FROM replica WHERE replica.source_session_key = session.session_key AND replica.state = 0)
+    OR EXISTS (SELECT 1 FROM replica INDEXED BY replica_of_destination
+        WHERE replica.destination_session_key = session.session_key AND replica.state = 0)
+    OR EXISTS (SELECT 1 FROM open_recording WHERE open_recording.session_key = session.session_key)
+FROM session INDEXED BY session_of_stage WHERE stage_key = :stage ORDER BY session_key LIMIT :limit
+"""
+HAS_SESSION = "SELECT 1 FROM session WHERE stage_key = :stage LIMIT 1"
+HAS_REVOKED_BEFORE = "SELECT 1 FROM revocation WHERE stage_key = :stage AND revoked_ms < :before LIMIT 1"
+NEXT_ACCOUNT_WITH_REVOCATIONS = """
+SELECT min(account_id) FROM connection_token_revocation WHERE account_id > :after
+"""
+COMPOSITIONS_AFTER = """
+SELECT composition_key, account_id, stage_arn, end_ms FROM composition WHERE composition_key > :after
+ORDER BY composition_key LIMIT :limit
+"""
 
 ROWS_PER_STEP = 100
 """The most rows that a step deletes. Each can change a page of its table and one of each index, if the sessions of many
@@ -111,7 +132,7 @@ class RetentionRun(ABC):
         async for step in self._repeat(delete_expired_compositions, ROWS_PER_STEP):
             yield step
         after = 0
-        while rows := await self._read(queries.COMPOSITIONS_AFTER, after=after, limit=STAGES_PER_READ):
+        while rows := await self._read(COMPOSITIONS_AFTER, after=after, limit=STAGES_PER_READ):
             after = rows[-1][0]
             keys = [key for key, account_id, arn, end_ms in rows if self._is_old_composition(account_id, arn, end_ms)]
             if keys:
@@ -126,7 +147,7 @@ class RetentionRun(ABC):
 
     async def _pages_of_stages(self) -> AsyncIterator[list[_Stage]]:
         after = 0
-        while rows := await self._read(queries.STAGES_AFTER, after=after, limit=STAGES_PER_READ):
+        while rows := await self._read(STAGES_AFTER, after=after, limit=STAGES_PER_READ):
             yield [self._stage(*row) for row in rows if self._includes(row[2])]
             after = rows[-1][0]
 
@@ -147,7 +168,7 @@ class RetentionRun(ABC):
                 continue
             limit = SESSIONS_PER_STEP - len(session_keys)
             for session_key, end_ms, has_active_replica in await self._read(
-                queries.OLDEST_SESSIONS, stage=stage.stage_key, limit=limit
+                OLDEST_SESSIONS, stage=stage.stage_key, limit=limit
             ):
                 if end_ms is None or end_ms >= stage.sessions_before_ms or has_active_replica:
                     break
@@ -162,12 +183,12 @@ class RetentionRun(ABC):
                 continue
             where = {"stage": stage.stage_key}
             is_old = stage.deleted_ms is not None and stage.deleted_ms < stage.sessions_before_ms
-            is_gone = is_old and not await self._read(queries.HAS_SESSION, **where)
+            is_gone = is_old and not await self._read(HAS_SESSION, **where)
             # A stage's ARN is never given to another one, so no token of a deleted stage is valid.
             before_ms = _END_MS if is_gone else stage.revocations_before_ms
             if is_gone:
                 gone.append(stage.arn)
-            if is_gone or await self._read(queries.HAS_REVOKED_BEFORE, **where, before=before_ms):
+            if is_gone or await self._read(HAS_REVOKED_BEFORE, **where, before=before_ms):
                 deletions.append(StageDeletion(stage_key=stage.stage_key, revoked_before_ms=before_ms, is_gone=is_gone))
         if deletions:
             try:
@@ -180,7 +201,7 @@ class RetentionRun(ABC):
         """Yield each account with revoked connection tokens, and the time before which they are old."""
         account_id = ""
         while True:
-            ((account_id,),) = await self._read(queries.NEXT_ACCOUNT_WITH_REVOCATIONS, after=account_id)
+            ((account_id,),) = await self._read(NEXT_ACCOUNT_WITH_REVOCATIONS, after=account_id)
             if account_id is None:
                 return
             before_ms = self._policy.connection_cutoff_ms(account_id, now_ms=self._now_ms)

@@ -30,8 +30,9 @@ from collections.abc import Callable
 from queue import Empty, Queue
 from typing import Any, Generic, TypeVar
 
+from stagebook.book.book_errors import BookBusyError, BookFailedError
 from stagebook.book.server_book import CommitObserver
-from stagebook.book.store import BookBusyError, BookFailedError, Durable
+from stagebook.book.store import Durable
 from stagebook.book.tables.change_rows import TransactionRows
 from stagebook.book.tables.writer.group_committer import Connection, GroupCommitter, IdleWork, TransactionGroup
 from stagebook.latency_histogram import LatencyHistogram

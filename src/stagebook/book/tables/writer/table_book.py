@@ -8,10 +8,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Generic
 
+from stagebook.book.book_errors import BookFailedError
 from stagebook.book.changes import Change, sequence_time_ms
 from stagebook.book.event_counts import EventCounts
 from stagebook.book.server_book import CommitObserver
-from stagebook.book.store import BookFailedError, Submission
+from stagebook.book.store import Submission
 from stagebook.book.tables.change_rows import ChangeTranslator
 from stagebook.book.tables.row_keys import RowKeys
 from stagebook.book.tables.stream_key_seal import StreamKeySeal
