@@ -283,6 +283,8 @@ class MediaEngine(Protocol):
     async def statistics(self, connection_ids: Sequence[str]) -> tuple[ConnectionStatistics, ...]:
         """Return what is known of the open ones of these connections of WebRTC.
 
+        The listener has been given all earlier reports of the engine by then.
+
         Raises MediaRefusedError (BUSY, ENGINE_LOST).
         """
 

@@ -1,10 +1,12 @@
 """A publisher that sends a second WHIP offer: the publication moves when the second connection connects."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from msgspec.structs import replace
 
+from stagebook.media.connection_statistics import ConnectionStatistics
 from stagebook.media.port import CloseCause, RefusalReason
 from stagebook.stage.errors import AttemptRefusedError, TokenRefusal, TokenRefusedError
 from stagebook.stage.limits import RELAXED
@@ -292,3 +294,20 @@ async def test_a_replacement_that_is_closed_before_its_connected_report_arrives_
     harness.engine.lose(first, CloseCause.REPLACED)
 
     assert await harness.events(stage, "P") == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
+
+
+async def test_a_replaced_page_that_asks_for_its_end_before_the_report_does_not_stop_the_publication(
+    harness: ManagerHarness, stage: Stage, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine has closed the first connection, and its reports are on the way to the manager."""
+    second = await offer_again(harness, stage)
+
+    async def statistics(_connection_ids: Sequence[str]) -> tuple[ConnectionStatistics, ...]:
+        harness.engine.connect(second)
+        harness.engine.lose(first, CloseCause.REPLACED)
+        return ()
+
+    monkeypatch.setattr(harness.engine, "statistics", statistics)
+    await harness.manager.participants.close(harness.claims(stage, "P"), connection_id=first)
+
+    await nothing_changed(harness, stage)

@@ -9,6 +9,7 @@ connection is closed and its end recorded.
 """
 
 import asyncio
+import contextlib
 
 from msgspec.structs import replace
 
@@ -257,12 +258,28 @@ class ParticipantService:
         A connection that has ended a moment ago counts as ended by this call. The peer may have closed its transport
         before the client asks for the end here, or the response to an earlier call may have been lost.
         """
+        await self._follow_replacement(claims, connection_id)
         registry = self._unit.registry
         ended = None if connection_id in registry.routes else registry.ended.get(connection_id)
         if ended is not None and _is_of(ended, claims):
             await self._unit.settled()
             return
         await self._end(self._own_route(claims, connection_id), connection_id, Cause.CLIENT)
+
+    async def _follow_replacement(self, claims: Claims, connection_id: str) -> None:
+        """If the publication may be moving to another connection, wait for what the engine has reported so far.
+
+        A page whose connection is replaced asks for its end as soon as the engine has closed it. The request can arrive
+        before the engine's report that the other connection has taken over, and would then stop the publication.
+        """
+        registry = self._unit.registry
+        route = registry.routes.get(connection_id)
+        if route is None or route.kind is not ConnectionKind.PUBLISH or not _is_of(route, claims):
+            return
+        participant = registry.sessions[route.stage_arn].participants.get(route.participant_id)
+        if participant is not None and participant.machine.replacement_id is not None:
+            with contextlib.suppress(MediaRefusedError):
+                await self._media.statistics([connection_id])
 
     async def patch(self, claims: Claims, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
         """Give a trickle or ICE-restart fragment to a media connection; `ice_session` None matches any.
