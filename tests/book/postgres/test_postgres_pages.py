@@ -59,7 +59,7 @@ async def test_a_read_that_takes_too_long_is_refused_and_harms_no_other(
     assert writer.groups == 1
 
     def open_short_reader() -> TableReader:
-        connection = open_connection(postgres_book_url, patience_seconds=0, statement_seconds=0.05)
+        connection = open_connection(postgres_book_url, patience_seconds=0, statement_seconds=1.0)
         return TableReader(connection, show_deleted_history=False)
 
     pool = ReaderPool(open_short_reader, threads=1, patience_seconds=0.01)
