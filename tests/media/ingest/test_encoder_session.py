@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from stagebook.media.codecs.codec_names import MediaKind
-from stagebook.media.ingest import encoder_admission, media_bus_writer
+from stagebook.media.ingest import encoder_admission, encoder_session, media_bus_writer
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.port import (
     CloseCause,
@@ -364,6 +364,22 @@ async def test_an_engine_that_does_not_read_ends_the_stream(monkeypatch: pytest.
         await rtmp.admit_encoder(encoder)
         async with sending_continuously(encoder):
             await rtmp.wait_for_fact(ENGINE_LOST)
+
+
+async def test_messages_that_are_no_media_are_not_read_faster_than_their_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(encoder_session, "MAX_MESSAGES_PER_SECOND", 20)
+    async with running_rtmp_server() as rtmp, rtmp.encoder() as encoder:
+        await rtmp.admit_encoder(encoder)
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        for _ in range(26):
+            await encoder.metadata({})
+        await encoder.call("getStreamLength", None)
+        await encoder.unpublish()
+        await rtmp.wait_for_fact(ENCODER_LEFT)
+        assert clock() - began > 0.25
 
 
 async def test_an_encoder_that_sends_a_file_is_slowed_down_to_real_time() -> None:

@@ -50,3 +50,4 @@ def test_one_second_of_events_may_come_at_once() -> None:
     assert not any(rate.pause_seconds(now=100) for _ in range(999))
     assert [rate.pause_seconds(now=100) for _ in range(501)][-1] == pytest.approx(0.5)
     assert rate.pause_seconds(now=101) == 0
+    assert CountPace(max_per_second=1_000).pause_seconds(now=100, events=1_500) == pytest.approx(0.5)

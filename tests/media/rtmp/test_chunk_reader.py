@@ -152,10 +152,10 @@ def test_a_message_cannot_begin_before_the_previous_one_is_complete() -> None:
         read(data + bytes.fromhex("06 000000 000001 09 01000000 aa"))
 
 
-@pytest.mark.parametrize("size", [0, 0x80000000, 0xFFFFFFFF])
-def test_a_chunk_size_is_1_to_0x7fffffff(size: int) -> None:
-    """Section 5.4.1."""
-    with pytest.raises(RtmpError, match=f"a chunk size must be 1 to 2147483647, not {size}"):
+@pytest.mark.parametrize("size", [0, 1, 127, 0x80000000, 0xFFFFFFFF])
+def test_a_chunk_size_is_128_to_0x7fffffff(size: int) -> None:
+    """Section 5.4.1: it should be at least 128. Small chunks would cost the server more than the sender."""
+    with pytest.raises(RtmpError, match=f"a chunk size must be 128 to 2147483647, not {size}"):
         read(ChunkEncoder().message(Message(1, 0, 0, size.to_bytes(4)), 2))
 
 
@@ -250,6 +250,13 @@ def test_a_complete_or_aborted_message_does_not_count_as_incomplete(end: bytes) 
         reader.receive(bytes.fromhex("06 000000 0003e8 09 01000000") + bytes(128) + end)
 
 
+@pytest.mark.parametrize("type_id", ["01", "02"], ids=["Set Chunk Size", "Abort"])
+def test_messages_that_are_applied_are_counted(type_id: str) -> None:
+    reader = ChunkReader(LIMITS)
+    assert reader.receive(bytes.fromhex(f"02 000000 000004 {type_id} 00000000 00000080 c2 00000080")) == []
+    assert reader.applied_count == 2
+
+
 @given(data=st.data())
 def test_any_messages_are_read_as_they_were_written(data: st.DataObject) -> None:
     """With any chunk sizes, chunk types, forms of chunk stream ids, interleaving and sizes of reads."""
@@ -276,7 +283,7 @@ TIMESTAMPS = st.one_of(
 PAYLOADS = st.one_of(
     st.binary(max_size=300), st.integers(0, 3000).map(lambda size: random.Random(size).randbytes(size))
 )
-CHUNK_BYTES = st.one_of(st.integers(1, 300), st.sampled_from([4096, 60000, 0x7FFFFFFF]))
+CHUNK_BYTES = st.one_of(st.integers(128, 300), st.sampled_from([4096, 60000, 0x7FFFFFFF]))
 MESSAGES = st.builds(
     Message, st.sampled_from([AUDIO, VIDEO, 15, 18, COMMAND, 99]), st.integers(0, 3), TIMESTAMPS, PAYLOADS
 )

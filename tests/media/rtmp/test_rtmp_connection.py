@@ -111,6 +111,16 @@ def test_the_bytes_before_publish_are_limited() -> None:
         session.send(ONE_BYTE)
 
 
+@pytest.mark.parametrize("type_id", [1, 2, USER_CONTROL, 18, 99], ids=["chunk size", "abort", "ping", "data", "other"])
+def test_the_messages_before_publish_are_limited(type_id: int) -> None:
+    session = connected(RtmpLimits(max_messages_before_publish=20))
+    body = PING_REQUEST if type_id == USER_CONTROL else (128).to_bytes(4)
+    message = session.encoder.message(Message(type_id, 0, 0, body))
+    with pytest.raises(RtmpError, match="more than 20 messages arrived before `publish`"):
+        session.send(message + (bytes([0xC0 | message[0]]) + body) * 5_000)
+    assert session.server.other_message_count < 150
+
+
 def test_bytes_after_publish_in_the_same_read_do_not_count() -> None:
     session = connected(RtmpLimits(max_bytes_before_publish=5000))
     publish = session.encoder.message(Message(20, 0, 0, write_values("createStream", 2, None)))
@@ -130,6 +140,15 @@ def test_messages_of_four_bytes_on_average_are_not_limited() -> None:
     session = publishing(RtmpLimits(max_short_messages=1))
     session.send_message(AUDIO, b"\xaf\1\0", stream_id=1)
     assert len(session.send(b"\xc5\xaf\1\0" * 10_000)) == 10_000
+
+
+def test_messages_that_are_no_media_are_counted() -> None:
+    session = publishing()
+    before = session.server.other_message_count
+    session.send_message(AUDIO, b"\xaf\1\0", stream_id=1)
+    session.send_message(18, b"")
+    session.send(session.encoder.set_chunk_bytes(4096))
+    assert session.server.other_message_count == before + 2
 
 
 def test_unsent_answers_are_limited() -> None:

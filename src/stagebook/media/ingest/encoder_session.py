@@ -32,6 +32,7 @@ from stagebook.media.ingest.encoder_relay import AnsweredBytes, RelayRefusedErro
 from stagebook.media.ingest.encoder_socket import EncoderSocket, NotReadError
 from stagebook.media.ingest.encoder_stream import EncoderStream
 from stagebook.media.ingest.ingest_settings import IngestSettings
+from stagebook.media.ingest.read_pacing import MAX_MESSAGES_PER_SECOND, CountPace
 from stagebook.media.ingest.stream_end import ENCODER_LEFT, RELAY_ENDED, StreamEnd, StreamEndedError, stream_end_of
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import SERVER_FAULT, IngestAsked, MediaFact, MediaRefusedError, RefusalReason
@@ -203,6 +204,8 @@ class EncoderSession:
         events = self._rtmp.receive(b"")
         self._send()
         log.info("encoder publishes")
+        others = CountPace(max_per_second=MAX_MESSAGES_PER_SECOND)
+        paced = self._rtmp.other_message_count
         while True:
             for event in events:
                 match event:
@@ -212,6 +215,10 @@ class EncoderSession:
                         await stream.process(MediaKind.AUDIO, timestamp_ms=event.timestamp_ms, payload=event.payload)
                     case Unpublished():
                         return ENCODER_LEFT
+            # `stream.process` paces the media.
+            paced, before = self._rtmp.other_message_count, paced
+            if pause := others.pause_seconds(now=self._clock(), events=paced - before):
+                await asyncio.sleep(pause)
             events = await self._receive(stream.deadline, stream.timed_out)
 
     async def _receive(self, deadline: float, timed_out: Callable[[], StreamEnd]) -> list[RtmpEvent]:

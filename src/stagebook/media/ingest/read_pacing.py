@@ -55,7 +55,7 @@ class CountPace:
         self._due_at = 0.0
         """When all events so far would be due at the maximum rate."""
 
-    def pause_seconds(self, *, now: float) -> float:
-        """Count an event. Returns how long no further one is to be taken."""
-        self._due_at = max(self._due_at, now) + 1 / self._max_per_second
+    def pause_seconds(self, *, now: float, events: int = 1) -> float:
+        """Count events. Returns how long no further one is to be taken."""
+        self._due_at = max(self._due_at, now) + events / self._max_per_second
         return max(self._due_at - now - 1.0, 0.0)

@@ -21,6 +21,9 @@ usually follow each other, so a loop compares the bytes after each chunk with th
 message. Between two calls the reader keeps, besides incomplete messages, at most an incomplete header, so the cost per
 byte does not depend on how the bytes are split.
 
+A chunk costs as much work as some hundred bytes. So a sender cannot choose chunks of less than 128 bytes, which is the
+default and the recommended minimum, and the owner limits the number of messages.
+
 A data message that is too long is skipped instead of being an error: the server ignores data messages anyway, and some
 encoders send large ones (a thumbnail or a list of cue points in `onMetaData`). Its bytes are dropped as they arrive.
 """
@@ -34,6 +37,7 @@ from stagebook.media.rtmp.rtmp_limits import RtmpLimits
 
 DEFAULT_CHUNK_BYTES: Final = 128
 """The chunk size until the sender sets another one (section 5.4.1)."""
+MIN_CHUNK_BYTES: Final = 128
 MAX_CHUNK_BYTES: Final = 0x7FFFFFFF
 EXTENDED_TIMESTAMP: Final = 0xFFFFFF
 """The value of the timestamp field that announces an extended timestamp (section 5.3.1.3)."""
@@ -56,6 +60,8 @@ class ChunkReader:
         """The chunk stream of the incomplete chunk; `_missing` is the number of bytes that the chunk still lacks."""
         self._missing = 0
         self._incomplete_bytes = 0
+        self.applied_count = 0
+        """The messages so far that were applied and not returned."""
 
     def receive(self, data: bytes) -> list[Message]:
         """Process received bytes and return the messages that they complete.
@@ -219,8 +225,10 @@ class ChunkReader:
         if stream.is_skipped:
             return
         if type_id == MessageType.SET_CHUNK_SIZE:
+            self.applied_count += 1
             self._chunk_bytes = read_chunk_size(payload)
         elif type_id == MessageType.ABORT:
+            self.applied_count += 1
             # Section 5.4.2: discard the incomplete message of the named chunk stream.
             if len(payload) != 4:
                 raise RtmpError(f"an Abort message has 4 bytes, not {len(payload)}")
@@ -238,10 +246,10 @@ class ChunkReader:
 
 
 def read_chunk_size(payload: bytes | bytearray) -> int:
-    """The value of a Set Chunk Size message (section 5.4.1), 1 to 0x7FFFFFFF. Raises RtmpError."""
+    """The value of a Set Chunk Size message (section 5.4.1), 128 to 0x7FFFFFFF. Raises RtmpError."""
     if len(payload) != 4:
         raise RtmpError(f"a Set Chunk Size message has 4 bytes, not {len(payload)}")
     size = int.from_bytes(payload)
-    if not 1 <= size <= MAX_CHUNK_BYTES:
-        raise RtmpError(f"a chunk size must be 1 to {MAX_CHUNK_BYTES}, not {size}")
+    if not MIN_CHUNK_BYTES <= size <= MAX_CHUNK_BYTES:
+        raise RtmpError(f"a chunk size must be {MIN_CHUNK_BYTES} to {MAX_CHUNK_BYTES}, not {size}")
     return size

@@ -24,6 +24,7 @@ _COMMAND_CHUNK_STREAM = 3
 _MIN_WINDOW_BYTES = 4096
 """A smaller acknowledgement window is treated as this one, or every packet would need an acknowledgement."""
 _SLICE_BYTES = 16 << 10
+_SLICE_BYTES_BEFORE_PUBLISH = 512
 """How much is processed between two checks of the limits."""
 _BYTES_PER_MESSAGE = 4
 """See RtmpLimits.max_short_messages."""
@@ -41,10 +42,21 @@ class RtmpConnection:
         self._publish = PublishState(limits, self._send)
         self._output = bytearray()
         self._send_chunk_bytes = DEFAULT_CHUNK_BYTES
-        self._received_bytes = self._acknowledged_bytes = self._message_count = 0
+        self._received_bytes = self._acknowledged_bytes = 0
+        self._returned_count = self._media_count = 0
+        """The messages that the reader has returned, and those of them that are media."""
         self._window_bytes = WINDOW_BYTES
         self._sent_window_bytes = WINDOW_BYTES
         self._has_failed = False
+
+    @property
+    def other_message_count(self) -> int:
+        """The messages so far that are no media: commands, data, control messages and unknown ones."""
+        return self._message_count - self._media_count
+
+    @property
+    def _message_count(self) -> int:
+        return self._returned_count + self._reader.applied_count
 
     def receive(self, data: bytes) -> list[RtmpEvent]:
         """Process received bytes and return the events.
@@ -100,8 +112,11 @@ class RtmpConnection:
         events = self._publish.take_pending()
         # In slices, so that the limits hold in one large read too: without them a client could have thousands of
         # messages handled, and answers produced, before the first check.
-        for start in range(0, len(data), _SLICE_BYTES):
-            self._receive_slice(data[start : start + _SLICE_BYTES], events)
+        start = 0
+        while start < len(data):
+            end = start + (_SLICE_BYTES_BEFORE_PUBLISH if self._publish.is_before_publish else _SLICE_BYTES)
+            self._receive_slice(data[start:end], events)
+            start = end
         # A client may stop sending while a whole window is unacknowledged (section 5.4.3).
         if self._received_bytes - self._acknowledged_bytes >= self._window_bytes:
             self._acknowledged_bytes = self._received_bytes
@@ -115,7 +130,7 @@ class RtmpConnection:
         limits = self._limits
         self._received_bytes += len(data)
         messages = self._reader.receive(data)
-        self._message_count += len(messages)
+        self._returned_count += len(messages)
         if self._message_count > self._received_bytes // _BYTES_PER_MESSAGE + limits.max_short_messages:
             most, size = limits.max_short_messages, _BYTES_PER_MESSAGE
             raise RtmpError(f"more than {most} messages arrived beyond one for every {size} bytes")
@@ -123,13 +138,17 @@ class RtmpConnection:
             events += self._handle(message)
             if len(self._output) > limits.max_output_bytes:
                 raise RtmpError(f"more than {limits.max_output_bytes} bytes of answers wait to be sent")
-        if self._publish.is_before_publish and self._received_bytes > limits.max_bytes_before_publish:
-            raise RtmpError(f"more than {limits.max_bytes_before_publish} bytes arrived before `publish`")
+        if self._publish.is_before_publish:
+            if self._received_bytes > limits.max_bytes_before_publish:
+                raise RtmpError(f"more than {limits.max_bytes_before_publish} bytes arrived before `publish`")
+            if self._message_count > limits.max_messages_before_publish:
+                raise RtmpError(f"more than {limits.max_messages_before_publish} messages arrived before `publish`")
 
     def _handle(self, message: Message) -> list[RtmpEvent]:
         """Handle one message. Data messages (section 7.1.2) and unknown types are ignored."""
         type_id = message.type_id
         if type_id in MEDIA_TYPES:
+            self._media_count += 1
             return self._publish.handle_media(message)
         if type_id in _COMMAND_TYPES:
             return self._publish.handle_command(message)

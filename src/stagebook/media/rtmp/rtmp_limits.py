@@ -24,6 +24,8 @@ class RtmpLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Maximum number of commands on a connection. An encoder sends about ten, from `connect` to `deleteStream`."""
     max_bytes_before_publish: int = 64 << 10
     """Maximum bytes received before `publish`, handshake included. An encoder sends about 4 KiB."""
+    max_messages_before_publish: int = 512
+    """Maximum number of messages before `publish`. An encoder sends about ten."""
     max_pending_media_bytes: int = 1 << 20
     """Maximum media between `publish` and its acceptance, for encoders that do not wait for the answer."""
     max_short_messages: int = 1000
