@@ -51,6 +51,7 @@ from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.server.composition_wiring import channel_directory
 from stagebook.server.http.http_server import HttpLimits
+from stagebook.server.http.pipeline_turns import PIPELINED_PER_SECOND
 from stagebook.server.listen_sockets import ListenSockets
 from stagebook.server.media_engine.process_timeouts import recorder_timeouts
 from stagebook.server.server_secrets import ServerSecrets
@@ -233,6 +234,7 @@ def http_limits(settings: Settings) -> HttpLimits:
         websocket_ping_seconds=settings.websocket_ping_seconds,
         websocket_timeout_seconds=settings.websocket_timeout_seconds,
         shutdown_timeout_seconds=settings.shutdown_timeout_seconds,
+        pipelined_per_second=PIPELINED_PER_SECOND,
     )
 
 

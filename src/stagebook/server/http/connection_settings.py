@@ -7,6 +7,7 @@ import msgspec
 from stagebook.api.aws.request_ids import RequestIds
 from stagebook.server.http.connection_counts import ConnectionCounts
 from stagebook.server.http.connection_flow import InputBudget
+from stagebook.server.http.pipeline_turns import PipelineTurns
 
 REFUSED_CONNECTIONS = 128
 """Connections above the limit that are kept until they got their 503. Further ones are closed at once: each is an open
@@ -27,5 +28,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     refused: Counter[int]
     """The requests that were refused before any application got them, by status; CLOSED counts the connections that
     were closed without a response."""
+    pipeline_turns: PipelineTurns | None = None
+    """Bounds the rate of pipelined requests; None for no bound."""
     can_cut: bool = False
     """Whether applications may close a connection on purpose (`CUT_EXTENSION`)."""

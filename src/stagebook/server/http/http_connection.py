@@ -105,6 +105,8 @@ class HttpConnection(asyncio.Protocol):
         """Notify the requests that are not answered, and release everything."""
         self._server_state.connections.discard(self)
         self._settings.connection_counts.leave(self._network)
+        if self._settings.pipeline_turns is not None:
+            self._settings.pipeline_turns.withdraw(self)
         self._pipeline.disconnect()
         self._stop_input()
         self._cancel_keep_alive()
@@ -271,9 +273,17 @@ class HttpConnection(asyncio.Protocol):
             # (RFC 9110 section 10.1.1): what comes next may be a body or a request.
             self.close_gracefully()
             return
-        if not pipeline.serve_next():
+        turns = self._settings.pipeline_turns
+        if not pipeline.has_waiting:
             self._keep_alive_timer = self._loop.call_later(self._settings.keep_alive_seconds, self._close)
+        elif turns is None or turns.take(self):
+            pipeline.serve_next()
         self._flow.resume_reading()
+
+    def serve_waiting(self) -> None:
+        """Serve the request that has waited the longest, in the turn of this connection (`PipelineTurns`)."""
+        if self._pipeline.serve_next():
+            self._flow.resume_reading()
 
     def _refuse(self, status: int, message: str) -> None:
         """Answer the request that is being received with an error, after the responses before it. Then close."""

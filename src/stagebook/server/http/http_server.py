@@ -13,6 +13,7 @@ response, so that what the load balancer or a client sends next goes to another 
 import asyncio
 import contextlib
 import socket
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -26,6 +27,7 @@ from stagebook.server.http.connection_counts import ConnectionCounts
 from stagebook.server.http.connection_flow import INPUT_BUDGET_BYTES, InputBudget
 from stagebook.server.http.connection_settings import ConnectionSettings
 from stagebook.server.http.http_connection import HttpConnection
+from stagebook.server.http.pipeline_turns import PipelineTurns
 from stagebook.server.http.websocket_protocol import WebSocketProtocol
 from stagebook.server.system_clock import SystemRandomness
 
@@ -39,7 +41,8 @@ class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     `connections` bounds open connections and concurrent requests, `connections_per_network` the open connections of one
     network that is no trusted proxy. `held_input_bytes` bounds what all connections
-    together have received and not decoded.
+    together have received and not decoded. `pipelined_per_second` bounds the pipelined requests of all connections
+    together; None for no bound.
     """
 
     connections: int
@@ -51,6 +54,7 @@ class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):
     websocket_timeout_seconds: float
     shutdown_timeout_seconds: int
     held_input_bytes: int = INPUT_BUDGET_BYTES
+    pipelined_per_second: float | None = None
 
 
 class HttpServer(uvicorn.Server):
@@ -126,6 +130,7 @@ def _configuration(
     *,
     can_cut: bool,
 ) -> uvicorn.Config:
+    per_second = limits.pipelined_per_second
     shared = ConnectionSettings(
         request_timeout_seconds=limits.request_timeout_seconds,
         keep_alive_seconds=limits.keep_alive_seconds,
@@ -135,6 +140,7 @@ def _configuration(
             max_per_network=limits.connections_per_network, shared_networks=trusted_proxies
         ),
         refused=refused,
+        pipeline_turns=None if per_second is None else PipelineTurns(per_second=per_second, monotonic=time.monotonic),
         can_cut=can_cut,
     )
 

@@ -70,6 +70,11 @@ class RequestPipeline:
         return len(self._waiting) >= PIPELINE_LIMIT
 
     @property
+    def has_waiting(self) -> bool:
+        """Whether a request waits."""
+        return bool(self._waiting)
+
+    @property
     def held_bytes(self) -> int:
         """The size of what the requests without a response hold: their heads, and the body that is not taken."""
         waiting_bytes = sum(waiting.head_bytes for waiting in self._waiting)
