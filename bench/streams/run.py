@@ -21,7 +21,7 @@ from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.book.changes import AppendEvent, OpenSession, PutParticipant, PutStage
 from stagebook.book.sqlite.open_readers import open_event_log
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.tables.immediate_log import ImmediateLog
+from stagebook.book.tables.followed_logs import ImmediateLog
 from stagebook.config.rules import Address
 from stagebook.history.processes.history_processes import HistoryProcesses
 from stagebook.server.http.http_server import HttpLimits, HttpServer

@@ -30,7 +30,7 @@ from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.open_readers import open_event_log
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.sqlite.sqlite_pages import SqlitePages
-from stagebook.book.tables.immediate_log import ImmediateLog
+from stagebook.book.tables.followed_logs import ImmediateLog
 from stagebook.book.tables.table_event_log import TableEventLog
 from stagebook.config.settings import Settings
 from stagebook.data_folder.secrets import DataFolder

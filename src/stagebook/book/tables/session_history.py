@@ -11,7 +11,7 @@ import msgspec
 
 from stagebook.book.book_values import Page, RecordedEvent
 from stagebook.book.tables.rows import Row, participant_record, recorded_event
-from stagebook.book.tables.table_connection import UNDECODABLE, Cell, TableConnection
+from stagebook.book.tables.table_connection import UNDECODABLE, Cell, TableConnection, position_before
 from stagebook.stage.resources import ParticipantRecord
 
 # Sessions of all stages, in the order in which they were opened: keys only grow. `:first` bounds the work of a page.
@@ -83,7 +83,6 @@ SESSIONS_PER_PAGE = 20_000
 """How many sessions one page looks at: about 20 ms."""
 
 _PARTICIPANTS_PER_READ = 500
-_END = (1 << 63) - 1
 
 
 class SessionEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,7 +156,7 @@ class SessionHistory:
         """
         if where.is_open:
             return self._page_of_open(where, after=after, limit=limit)
-        start = _END if after is None else after
+        start = position_before(after)
         if where.until_ms is not None and self._keys_follow_time:
             start = min(start, self._first_key(where.until_ms))
         since: int = self._rows(FIRST_SESSION_KEY)[0][0]

@@ -5,31 +5,24 @@ With SQLite that is usually the event loop's: reading a page takes less time tha
 result is fetched completely, because an open read transaction would keep SQLite's writer from reusing its WAL file.
 """
 
-from collections.abc import Callable, Iterator
-from itertools import groupby
-from operator import attrgetter, itemgetter
-from typing import TypeVar
+from collections.abc import Iterator
 
 from stagebook.book.book_values import (
     EventRow,
-    OpenParticipant,
     OpenRecording,
     Page,
-    ParticipantFilter,
     RecordedEvent,
     Revocation,
 )
 from stagebook.book.changes import sequence_time_ms
 from stagebook.book.tables import queries
 from stagebook.book.tables.compositions.composition_reads import TableCompositions
+from stagebook.book.tables.participant_reader import ParticipantReader
 from stagebook.book.tables.rows import (
     END_OF_NAMES,
     FIRST_OTHER_NAME,
-    RECORDING_STATE_CODE,
-    STATE_CODE,
     Row,
     open_recording,
-    participant_record,
     recorded_event,
     replica_value,
     resource_value,
@@ -37,25 +30,13 @@ from stagebook.book.tables.rows import (
     stage_value,
 )
 from stagebook.book.tables.stream_key_seal import StreamKeySeal
-from stagebook.book.tables.table_connection import UNDECODABLE, Cell, TableConnection
-from stagebook.stage.resources import ParticipantRecord, RecordingState, Replica, Resource, Stage, StageSession
-
-_END = (1 << 63) - 1
-"""The largest 64-bit integer, larger than every position."""
-
-NUMBERS_PER_PAGE = 500
-"""How many participants one page of those without a publication or recording looks at: less than a millisecond."""
+from stagebook.book.tables.table_connection import UNDECODABLE, TableConnection, position_before
+from stagebook.stage.resources import Replica, Resource, Stage, StageSession
 
 REVOCATIONS_PER_PAGE = 1_000
 
-_NUMBER_COLUMN = 9
-"""The column of a participant's number in LIST_OPEN_PARTICIPANTS. The count of an open event and the event follow."""
 
-_sequence = attrgetter("sequence")
-_Item = TypeVar("_Item")
-
-
-class TableReader:
+class TableReader(ParticipantReader):
     """Implements `BookReader` on one connection, which only one thread may use.
 
     A deleted stage reads as absent. Its sessions, participants, events and replicas read as absent too, unless
@@ -69,9 +50,8 @@ class TableReader:
     def __init__(
         self, connection: TableConnection, *, show_deleted_history: bool, seal: StreamKeySeal | None = None
     ) -> None:
-        self._connection = connection
+        super().__init__(connection, show_deleted_history=show_deleted_history)
         self.compositions = TableCompositions(connection)
-        self._show = show_deleted_history
         self._seal = seal
 
     def close_reading(self) -> None:
@@ -112,78 +92,9 @@ class TableReader:
     def list_sessions(self, stage_arn: str, *, after: int | None, limit: int) -> Page[StageSession]:
         """Return a page of the stage's sessions, newest first."""
         rows = self._rows(
-            queries.LIST_SESSIONS, arn=stage_arn, show=self._show, after=_position_before(after), limit=limit + 1
+            queries.LIST_SESSIONS, arn=stage_arn, show=self._show, after=position_before(after), limit=limit + 1
         )
         return self._page(rows, limit, session_value)
-
-    def get_participant(self, stage_arn: str, session_id: str, participant_id: str) -> ParticipantRecord | None:
-        """Return the participant in this session, or None."""
-        rows = self._rows(
-            queries.GET_PARTICIPANT, arn=stage_arn, session=session_id, participant=participant_id, show=self._show
-        )
-        return self._first(rows, participant_record)
-
-    def get_numbered_participant(
-        self, stage_arn: str, session_id: str, participant_id: str
-    ) -> tuple[ParticipantRecord, int] | None:
-        """Return the participant in this session, and its number (see `row_keys.py`), or None."""
-        rows = self._rows(
-            queries.GET_PARTICIPANT, arn=stage_arn, session=session_id, participant=participant_id, show=True
-        )
-        record = self._first(rows, participant_record)
-        return None if record is None else (record, rows[0][-1])
-
-    def list_participants(
-        self,
-        stage_arn: str,
-        session_id: str,
-        *,
-        where: ParticipantFilter,
-        after: int | None,
-        limit: int,
-    ) -> Page[ParticipantRecord]:
-        """Return a page of the session's participants that match `where`.
-
-        The participant that was first put last comes first. Putting a participant again does not move it.
-        """
-        if where.published is False or where.recording_state is RecordingState.DISABLED:
-            return self._page_of_most(stage_arn, session_id, where, after=after, limit=limit)
-        rows = self._participant_rows(stage_arn, session_id, where, show=self._show, after=after, limit=limit + 1)
-        return self._page(rows, limit, participant_record)
-
-    def _page_of_most(
-        self, stage_arn: str, session_id: str, where: ParticipantFilter, *, after: int | None, limit: int
-    ) -> Page[ParticipantRecord]:
-        """Return a page of what most participants are: not published, or not recorded. Of NUMBERS_PER_PAGE numbers.
-
-        Participants of a session are numbered from 1 without gaps.
-        """
-        if after is None:
-            (last,) = self._rows(queries.LAST_PARTICIPANT_NUMBER, arn=stage_arn, session=session_id)[0]
-            after = 1 + (last or 0)
-        first = max(1, after - NUMBERS_PER_PAGE)
-        rows = self._participant_rows(
-            stage_arn, session_id, where, show=self._show, after=after, first=first, limit=limit + 1
-        )
-        page = self._page(rows, limit, participant_record)
-        if page.next_position is None and first > 1:
-            return Page(items=page.items, next_position=first)
-        return page
-
-    def list_open_participants(
-        self, stage_arn: str, session_id: str, *, after: int | None, limit: int
-    ) -> Page[OpenParticipant]:
-        """Return a page of the participants with events that nothing has ended, also on a deleted stage."""
-        rows = self._rows(
-            queries.LIST_OPEN_PARTICIPANTS, arn=stage_arn, session=session_id, after=after or 0, limit=limit + 1
-        )
-        of_each = [list(rows) for _, rows in groupby(rows, itemgetter(_NUMBER_COLUMN))]
-        shown = of_each[:limit]
-        try:
-            items = [_open_participant(rows) for rows in shown]
-        except UNDECODABLE as error:
-            raise self._connection.damaged(error) from error
-        return Page(items=items, next_position=shown[-1][0][_NUMBER_COLUMN] if len(of_each) > limit else None)
 
     def page_events(
         self,
@@ -201,7 +112,7 @@ class TableReader:
         if oldest_first:
             statement, position = queries.PAGE_OLDEST_FIRST, -1 if after is None else after
         else:
-            statement, position = queries.PAGE_NEWEST_FIRST, _position_before(after)
+            statement, position = queries.PAGE_NEWEST_FIRST, position_before(after)
         is_shown = self._show or of_deleted_stages
         end_of_names = END_OF_NAMES if of_recordings else FIRST_OTHER_NAME
         return self._connection.rows(
@@ -296,7 +207,7 @@ class TableReader:
             arn=source_stage_arn,
             participant=participant_id,
             show=self._show,
-            after=_position_before(after),
+            after=position_before(after),
             limit=limit + 1,
         )
         return self._page(rows, limit, replica_value)
@@ -317,73 +228,7 @@ class TableReader:
         """Return every open session, including those of deleted stages."""
         return self._all(self._rows(queries.LIST_OPEN_SESSIONS, account=account_id), session_value)
 
-    def _participant_rows(
-        self,
-        stage_arn: str,
-        session_id: str,
-        where: ParticipantFilter,
-        *,
-        show: bool,
-        after: int | None,
-        limit: int,
-        first: int = 1,
-    ) -> list[Row]:
-        statement = queries.list_participants(
-            by_user=where.user_id is not None,
-            published=where.published,
-            by_state=where.state is not None,
-            recorded=None if where.recording_state is None else where.recording_state is not RecordingState.DISABLED,
-        )
-        return self._rows(
-            statement,
-            arn=stage_arn,
-            session=session_id,
-            show=show,
-            after=_position_before(after),
-            first=first,
-            limit=limit,
-            user=where.user_id,
-            state=None if where.state is None else STATE_CODE[where.state],
-            recording=None if where.recording_state is None else RECORDING_STATE_CODE[where.recording_state],
-        )
-
-    def _rows(self, statement: str, **parameters: Cell) -> list[Row]:
-        return self._connection.rows(statement, parameters)
-
     def _resource(self, row: Row) -> Resource:
         """Return the resource of a row. Raises SealBrokenError, which is a ValueError."""
         stored = resource_value(row)
         return stored if self._seal is None else self._seal.opened(stored)
-
-    def _first(self, rows: list[Row], make: Callable[[Row], _Item]) -> _Item | None:
-        """Return the value of the only row, None without a row."""
-        found = self._all(rows, make)
-        return found[0] if found else None
-
-    def _page(self, rows: list[Row], limit: int, make: Callable[[Row], _Item]) -> Page[_Item]:
-        """Return a page of rows. More than `limit` rows mean there is a next page."""
-        shown = rows[:limit]
-        return Page(
-            items=self._all(shown, make),
-            next_position=shown[-1][-1] if shown and len(rows) > limit else None,
-        )
-
-    def _all(self, rows: list[Row], make: Callable[[Row], _Item]) -> list[_Item]:
-        """Return the values of rows. The last column of a row is its position and no part of the value."""
-        try:
-            return [make(row[:-1]) for row in rows]
-        except UNDECODABLE as error:
-            raise self._connection.damaged(error) from error
-
-
-def _open_participant(rows: list[Row]) -> OpenParticipant:
-    """Return a participant from one row for each of its open events."""
-    record = participant_record(rows[0][:_NUMBER_COLUMN])
-    events: list[RecordedEvent] = []
-    for row in rows:
-        events += [recorded_event(record.participant_id, row[_NUMBER_COLUMN + 2 :])] * row[_NUMBER_COLUMN + 1]
-    return OpenParticipant(record=record, events=sorted(events, key=_sequence))
-
-
-def _position_before(after: int | None) -> int:
-    return _END if after is None else after

@@ -25,10 +25,10 @@ from stagebook.book.postgres.postgres_readers import open_event_log, open_pool, 
 from stagebook.book.postgres.postgres_schema import migrate
 from stagebook.book.postgres.postgres_session import place_of
 from stagebook.book.postgres.shared_secrets import SharedSecrets
+from stagebook.book.tables.followed_logs import ThreadedLog
 from stagebook.book.tables.pooled.pooled_pages import PooledPages
 from stagebook.book.tables.stream_key_seal import StreamKeySeal
 from stagebook.book.tables.table_reader import TableReader
-from stagebook.book.tables.threaded_log import ThreadedLog
 from stagebook.cluster.cluster_node import ClusterNode
 from stagebook.cluster.lease_directory import LeaseDirectory
 from stagebook.cluster.lease_watch import LeaseWatch

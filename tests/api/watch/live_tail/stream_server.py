@@ -14,7 +14,7 @@ from stagebook.api.watch.live_tail.event_stream import EventStreams
 from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.book.sqlite.open_readers import open_event_log
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.tables.immediate_log import ImmediateLog
+from stagebook.book.tables.followed_logs import ImmediateLog
 from stagebook.history.history_files import HistoryFiles
 from stagebook.history.history_reader import Parameters, Result
 from stagebook.server.system_clock import SystemRandomness

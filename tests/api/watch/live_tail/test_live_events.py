@@ -12,7 +12,7 @@ from stagebook.api.watch.live_tail.event_stream_format import HEARTBEAT, Disconn
 from stagebook.api.watch.live_tail.live_events import TURN_STEPS, LiveEvents
 from stagebook.api.watch.live_tail.live_reader import LiveReader
 from stagebook.book.event_log import LoggedEvent
-from stagebook.book.tables.immediate_log import ImmediateLog
+from stagebook.book.tables.followed_logs import ImmediateLog
 from stagebook.history.event_query import EventFilter
 from stagebook.stage.events import EventName
 from tests.api.watch.live_tail.listed_log import EVERYTHING, ListedLog, allow, new_reader

@@ -11,7 +11,7 @@ from stagebook.api.watch.live_tail import live_events, tail_page
 from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.book.book_errors import BookDamagedError
 from stagebook.book.event_id import event_id, position_id, sequence_of_event
-from stagebook.book.tables.immediate_log import ImmediateLog
+from stagebook.book.tables.followed_logs import ImmediateLog
 from stagebook.history.event_query import EventFilter
 from stagebook.stage.errors import ServerBusyError
 from stagebook.stage.events import EventName

@@ -1,11 +1,31 @@
-"""The event log of a store that is a round trip away, for a reader on the event loop that follows it."""
+"""The event logs for a reader on the event loop that follows them.
+
+`ImmediateLog` reads on the thread of the event loop: with SQLite, a read takes less time than switching to another
+thread. `ThreadedLog` is for a store that is a round trip away.
+"""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from stagebook.book.composition_log import LogEntry
+from stagebook.book.composition_log import EntryLog, LogEntry
 from stagebook.book.tables.table_event_log import TableEventLog
+
+
+class ImmediateLog:
+    """Implements `FollowedLog`. It reads on the event loop's thread."""
+
+    def __init__(self, log: EntryLog) -> None:
+        """Read `log`, which no other thread may use."""
+        self._log = log
+
+    def last_sequence(self) -> int:
+        """Return the sequence number of the newest durable event or session end, 0 in a new book."""
+        return self._log.last_sequence()
+
+    async def read_entries_after(self, sequence: int, *, limit: int) -> Sequence[LogEntry]:
+        """Return the next events after `sequence`, at most `limit`, oldest first."""
+        return self._log.read_entries_after(sequence, limit=limit)
 
 
 class ThreadedLog:

@@ -1,4 +1,4 @@
-"""The event log on a thread of its own: the events of the accounts that a node writes."""
+"""The threaded log has the events of the accounts that a node writes."""
 
 import asyncio
 import threading
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from stagebook.book.sqlite.open_readers import open_event_log
 from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.tables.followed_logs import ThreadedLog
 from stagebook.book.tables.table_event_log import TableEventLog
-from stagebook.book.tables.threaded_log import ThreadedLog
 from stagebook.stage.events import EventName
 from tests.book.sample import ACCOUNT, append, commit, open_book, open_session, put, put_stage
 
