@@ -1,6 +1,8 @@
 """Parsing and negotiating an offer costs operations in proportion to its size, whatever its lines are."""
 
 import sys
+from collections.abc import Callable
+from types import FrameType
 
 import pytest
 
@@ -24,6 +26,23 @@ class CountedString(str):
     def __eq__(self, other: object) -> bool:
         CountedString.comparisons += 1
         return str.__eq__(self, other)
+
+
+def count_calls(work: Callable[[], object]) -> int:
+    """Return the number of calls of functions that are written in Python."""
+    calls = 0
+
+    def count(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    previous = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(previous)
+    return calls
 
 
 def negotiate(offer: str) -> None:
@@ -67,6 +86,12 @@ def test_a_large_offer_costs_less_than_thirty_operations_for_each_byte() -> None
     offer = section(128, "a=rtpmap:{} VP8/90000", *FEEDBACK, "a=rtcp-fb:{} some-other-feedback-of-some-length")
     count = count_operations(lambda: negotiate(offer))
     assert count < 30 * len(offer)
+
+
+def test_a_line_of_feedback_costs_three_calls() -> None:
+    small, large = section(50, *FEEDBACK), section(50, *FEEDBACK, *FEEDBACK)
+    calls = count_calls(lambda: parse_description(large)) - count_calls(lambda: parse_description(small))
+    assert calls <= 3 * 50 * len(FEEDBACK)
 
 
 def test_a_format_is_looked_up_and_not_searched_for() -> None:

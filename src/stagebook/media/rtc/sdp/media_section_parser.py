@@ -83,16 +83,15 @@ class MediaSectionParser:
 
     def parse_attribute(self, name: str, value: str) -> None:
         """Take the name and the value of an a= line. Raises SdpMalformedError."""
-        if self._transport.parse_attribute(name, value):
-            return
-        if name in DIRECTIONS:
+        parse = _PARSERS.get(name)
+        if parse is not None:
+            parse(self, value)
+        elif name in DIRECTIONS:
             self._direction = name
         elif name in _FLAGS:
             self._flags.add(name)
         else:
-            parse = _PARSERS.get(name)
-            if parse is not None:
-                parse(self, value)
+            self._transport.parse_attribute(name, value)
 
     def finish(self, session: TransportDescription) -> MediaSection:
         """Return the section. `session` holds the transport attributes of the session part."""
@@ -162,8 +161,13 @@ class MediaSectionParser:
             raise SdpMalformedError(f"more than {MAX_FEEDBACK} a=rtcp-fb lines in one section")
         name, _, rest = value.partition(" ")
         feedback = rest.strip()
-        if feedback in KNOWN_FEEDBACK and (name == "*" or name in self._distinct_formats):
-            self._feedback.setdefault(name, set()).add(feedback)
+        if feedback not in KNOWN_FEEDBACK:
+            return
+        known = self._feedback.get(name)
+        if known is not None:
+            known.add(feedback)
+        elif name == "*" or name in self._distinct_formats:
+            self._feedback[name] = {feedback}
 
     def _parse_extmap(self, value: str) -> None:
         """`4/sendonly urn:ietf:...` (RFC 8285 section 5). The direction is ignored."""

@@ -15,8 +15,8 @@ PROTOCOL = re.compile(r"[!#-'*+\-./0-9A-Z^-~]{1,256}")
 """The `proto` of RFC 8866 section 9: tokens joined by slashes."""
 
 _LINE = re.compile(r"[a-z]=")
-_FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-"""Control characters except the line ends, and lone surrogates, which cannot be written as UTF-8."""
+_CONTROL_CHARACTERS = bytes(code for code in (*range(0x20), 0x7F) if code not in b"\t\r\n")
+"""Control characters except the tab and the line ends. They are the same bytes in UTF-8, and no part of another one."""
 
 
 def split_lines(sdp: str, *, max_bytes: int, max_lines: int) -> list[str]:
@@ -25,11 +25,18 @@ def split_lines(sdp: str, *, max_bytes: int, max_lines: int) -> list[str]:
     Lines may end with CR LF, LF or CR: RFC 8866 section 5 asks parsers to accept LF. Raises SdpMalformedError beyond
     the limits, for control characters and for a line that does not begin with a letter and "=".
     """
-    if len(sdp) > max_bytes or len(sdp.encode(errors="replace")) > max_bytes:
+    if len(sdp) > max_bytes:
         raise SdpMalformedError(f"larger than {max_bytes} bytes")
-    if _FORBIDDEN.search(sdp):
+    try:
+        encoded = sdp.encode()
+    except UnicodeEncodeError:
+        raise SdpMalformedError("holds control characters, or lone surrogates") from None
+    if len(encoded) > max_bytes:
+        raise SdpMalformedError(f"larger than {max_bytes} bytes")
+    # A deletion of bytes takes a fifth of the time of a search for one of many characters.
+    if len(encoded.translate(None, _CONTROL_CHARACTERS)) < len(encoded):
         raise SdpMalformedError("holds control characters")
-    lines = [line.rstrip() for line in re.split(r"\r\n|\n|\r", sdp)]
+    lines = [line.rstrip() for line in sdp.replace("\r", "\n").split("\n")]
     lines = [line for line in lines if line]
     if len(lines) > max_lines:
         raise SdpMalformedError(f"more than {max_lines} lines")

@@ -50,16 +50,16 @@ class _DescriptionParser:
         return SessionDescription(bundle=self._bundle, sections=sections)
 
     def _parse_line(self, letter: str, value: str) -> None:
-        if letter == "m":
-            if len(self._sections) == MAX_SECTIONS:
-                raise SdpMalformedError(f"more than {MAX_SECTIONS} media sections")
-            self._sections.append(MediaSectionParser(value, direction=self._direction))
-        elif letter == "a":
+        if letter == "a":
             name, _, rest = value.partition(":")
             if self._sections:
                 self._sections[-1].parse_attribute(name, rest)
             else:
                 self._parse_session_attribute(name, rest)
+        elif letter == "m":
+            if len(self._sections) == MAX_SECTIONS:
+                raise SdpMalformedError(f"more than {MAX_SECTIONS} media sections")
+            self._sections.append(MediaSectionParser(value, direction=self._direction))
 
     def _parse_session_attribute(self, name: str, value: str) -> None:
         if self._transport.parse_attribute(name, value):
