@@ -2,7 +2,12 @@
 
 import pytest
 
-from stagebook.server.http.request_head import MAXIMUM_HEADER_FIELDS, HttpRequestError, parse_request_head
+from stagebook.server.http.request_head import (
+    MAXIMUM_HANDSHAKE_ITEMS,
+    MAXIMUM_HEADER_FIELDS,
+    HttpRequestError,
+    parse_request_head,
+)
 
 
 def test_a_head_is_parsed() -> None:
@@ -50,6 +55,21 @@ def test_an_upgrade_to_a_websocket_is_recognised(
 ) -> None:
     data = request_line + b"\r\nHost: x\r\nConnection: " + connection + b"\r\nUpgrade: " + upgrade + b"\r\n\r\n"
     assert parse_request_head(data).is_websocket is is_websocket
+
+
+@pytest.mark.parametrize("name", [b"Connection", b"Upgrade", b"Sec-WebSocket-Protocol", b"Sec-WebSocket-Extensions"])
+def test_the_lists_of_a_websocket_handshake_are_limited(name: bytes) -> None:
+    start = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" + name + b": "
+    allowed = b"a," * (MAXIMUM_HANDSHAKE_ITEMS - 3) + b"a"
+    assert parse_request_head(start + allowed + b"\r\n\r\n").is_websocket
+    with pytest.raises(HttpRequestError) as refused:
+        parse_request_head(start + b"," + allowed + b"\r\n\r\n")
+    assert refused.value.status == 431
+
+
+def test_lists_of_other_requests_are_not_limited() -> None:
+    fields = b"Connection: upgrade\r\nUpgrade: h2c\r\nSec-WebSocket-Protocol: " + b"a," * 1_000
+    assert not parse_request_head(b"GET / HTTP/1.1\r\nHost: x\r\n" + fields + b"\r\n\r\n").is_websocket
 
 
 @pytest.mark.parametrize(

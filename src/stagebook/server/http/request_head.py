@@ -10,6 +10,8 @@ makes request smuggling possible (RFC 9112 section 11.2), so a head that leaves 
     Transfer-Encoding other than chunked                501   RFC 9112 section 6.1
     Content-Length that is not one number               400   RFC 9112 section 6.3
     more than MAXIMUM_HEADER_FIELDS header fields       431   RFC 6585 section 5
+    more than MAXIMUM_HANDSHAKE_ITEMS list items in     431   RFC 6585 section 5
+        the fields of a websocket handshake
 """
 
 from collections.abc import Mapping
@@ -23,6 +25,9 @@ HEAD_LIMIT_BYTES = 65_536
 """Maximum size of a request line, its header fields and its trailer fields. It admits the largest participant token."""
 
 MAXIMUM_HEADER_FIELDS = 128
+MAXIMUM_HANDSHAKE_ITEMS = 64
+"""The items of all fields of a websocket handshake that are lists. A client that joins 16 stages offers 17
+subprotocols. The parser of `websockets` needs a microsecond for each item, and each subprotocol may be a token."""
 
 _BAD_REQUEST = 400
 _FIELDS_TOO_LARGE = 431
@@ -30,6 +35,7 @@ _NOT_IMPLEMENTED = 501
 _VERSION_NOT_SUPPORTED = 505
 _VERSIONS = ("1.1", "1.0")
 _FRAMING_NAMES = frozenset((b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect"))
+_HANDSHAKE_LISTS = frozenset((b"connection", b"upgrade", b"sec-websocket-extensions", b"sec-websocket-protocol"))
 _LENGTH_DIGITS = 18  # more than any body has, and few enough to convert in no time
 
 
@@ -119,6 +125,9 @@ def parse_request_head(data: bytes | bytearray) -> RequestHead:
     fields = _framing_fields(found.headers)
     if len(fields.get(b"host", ())) != 1 and (is_current or b"host" in fields):
         raise HttpRequestError(_BAD_REQUEST, "A request must have exactly one Host header field.")
+    is_websocket = is_current and found.method == b"GET" and b"upgrade" in fields and _offers_websocket(fields)
+    if is_websocket:
+        _require_short_lists(found.headers)
     return RequestHead(
         method=found.method.decode("ascii"),
         version=found.version,
@@ -127,7 +136,7 @@ def parse_request_head(data: bytes | bytearray) -> RequestHead:
         headers=found.headers,
         size_bytes=len(data),
         content_length=_content_length(fields, is_current=is_current),
-        is_websocket=is_current and found.method == b"GET" and b"upgrade" in fields and _offers_websocket(fields),
+        is_websocket=is_websocket,
         keep_alive=is_current and found.keep_alive,
         expects_continue=is_current and b"expect" in fields and fields[b"expect"][-1].lower() == b"100-continue",
     )
@@ -176,6 +185,15 @@ def _content_length(fields: Mapping[bytes, list[bytes]], *, is_current: bool) ->
 def _offers_websocket(fields: Mapping[bytes, list[bytes]]) -> bool:
     """Return whether the client offers to upgrade to a websocket (RFC 6455 section 4.2.1)."""
     return b"websocket" in _tokens(fields[b"upgrade"]) and b"upgrade" in _tokens(fields.get(b"connection", []))
+
+
+def _require_short_lists(headers: list[Header]) -> None:
+    """Raise HttpRequestError for a websocket handshake whose lists have too many items, empty ones included."""
+    items = sum(value.count(b",") + 1 for name, value in headers if name in _HANDSHAKE_LISTS)
+    if items > MAXIMUM_HANDSHAKE_ITEMS:
+        raise HttpRequestError(
+            _FIELDS_TOO_LARGE, f"A websocket handshake can have at most {MAXIMUM_HANDSHAKE_ITEMS} items in its lists."
+        )
 
 
 def _tokens(values: list[bytes]) -> list[bytes]:
