@@ -12,6 +12,7 @@ from stagebook.media.rtc.ice.tcp_connection import MAX_QUEUED_VIDEO_BYTES, TcpCo
 from stagebook.media.rtc.ice.tcp_framing import write_frames
 from stagebook.media.rtc.transport import tcp_connections
 from stagebook.media.rtc.transport.demultiplexer import MAX_ADDRESSES_PER_CONNECTION
+from stagebook.media.rtc.transport.shared_transport import TCP_CONNECTIONS_PER_PEER
 from stagebook.media.rtc.transport.tcp_connections import (
     FIRST_CHECK_SECONDS,
     IDLE_SECONDS,
@@ -209,6 +210,20 @@ async def test_a_peer_has_a_limited_number_of_connections(engine: RunningEngine)
         await viewer.open_connection()
         await viewer.check(nominate=False)
     await wait_until(lambda: open_connections(engine) == MAX_ADDRESSES_PER_CONNECTION, "the end of the oldest")
+
+
+async def test_a_peer_with_many_connections_makes_room_for_one_with_few() -> None:
+    async with running_engine(EngineSettings(tcp_port=0, max_connections=3)) as engine:
+        publisher = await engine.publisher()
+        greedy = await engine.tcp_viewer("greedy")
+        oldest = greedy.socket
+        for _ in range(3 * TCP_CONNECTIONS_PER_PEER - 1):
+            await greedy.open_connection()
+            await greedy.check(nominate=False)
+        await start_video(engine, publisher, await engine.tcp_viewer())
+        assert open_connections(engine) == 3 * TCP_CONNECTIONS_PER_PEER
+        greedy.socket = oldest
+        await greedy.wait_for_end()
 
 
 async def test_a_viewer_that_reads_nothing_does_not_disturb_another(engine: RunningEngine) -> None:

@@ -155,9 +155,9 @@ class Demultiplexer:
         self._statistics.unknown_datagrams += 1
 
     @property
-    def has_route(self) -> bool:
-        """Whether a connection has a route over this socket: a check has been verified."""
-        return bool(self._routes)
+    def routed_peer(self) -> PeerConnection | None:
+        """A connection that has a route over this socket, because its check has been verified; None if none has."""
+        return next((route.peer for route in self._routes.values()), None)
 
     def close(self) -> None:
         """The socket is gone: no connection has a route or a path over it any more."""

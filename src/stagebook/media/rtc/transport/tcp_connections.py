@@ -7,7 +7,8 @@ before they connect, and send the check as soon as they are connected. What a st
 * accepts per second, in all and for one network (`client_network`);
 * connections that wait for their first check, in all and for one network. At the limit of all, the oldest one of the
   network with the most of them makes room, so that one client cannot keep the others out;
-* one HMAC for each connection.
+* one HMAC for each connection;
+* verified connections in all (`verified_connections`).
 
 After its first check a connection is a route of a peer like an address of UDP, with the same limits (`demultiplexer`).
 It is closed when it has no route any more, because the peer's connection has ended or has MAX_ADDRESSES_PER_CONNECTION
@@ -36,6 +37,7 @@ from stagebook.media.rtc.ice.ufrag import engine_of
 from stagebook.media.rtc.transport.demultiplexer import Demultiplexer, UfragTable
 from stagebook.media.rtc.transport.tcp_handover import TcpHandover
 from stagebook.media.rtc.transport.transport_statistics import TransportStatistics
+from stagebook.media.rtc.transport.verified_connections import VerifiedConnections
 
 MAX_ACCEPTS_AT_ONCE: Final = 16
 """After that the event loop serves other sockets and timers."""
@@ -89,14 +91,13 @@ class TcpConnections:
         seconds."""
         self._sockets = sockets
         self._engine_number = engine_number
-        self._max_verified = max_verified
         self._ufrags = ufrags
         self._statistics = statistics
         self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unverified: dict[TcpConnection, _Accepted] = {}
         self._unverified_of: Counter[str] = Counter()
-        self._verified: dict[TcpConnection, _Accepted] = {}
+        self._verified: VerifiedConnections[_Accepted] = VerifiedConnections(max_verified)
         self._accepts = 0
         self._accepts_of: Counter[str] = Counter()
         self._is_accepting = False
@@ -125,11 +126,8 @@ class TcpConnections:
         self._pause_accepting()
         if self._loop is not None and self._sockets.handover is not None:
             self._sockets.handover.stop(self._loop)
-        for accepted in (*self._unverified.values(), *self._verified.values()):
-            accepted.connection.close()
-        self._unverified.clear()
-        self._unverified_of.clear()
-        self._verified.clear()
+        for accepted in (*self._unverified.values(), *self._verified.entries()):
+            self._close(accepted)
 
     def each_second(self) -> None:
         """Renew the limits of a second, and close the connections whose time is over."""
@@ -139,7 +137,7 @@ class TcpConnections:
         for accepted in list(self._unverified.values()):
             if now - accepted.opened_at > FIRST_CHECK_SECONDS:
                 self._refuse(accepted)
-        for accepted in list(self._verified.values()):
+        for accepted in self._verified.entries():
             accepted.demultiplexer.reset_rate_limits()
             accepted.connection.renew_allowance()
             if self._is_over(accepted, now):
@@ -151,7 +149,7 @@ class TcpConnections:
     @staticmethod
     def _is_over(accepted: _Accepted, now: float) -> bool:
         """Whether a verified connection is of no more use."""
-        return not accepted.demultiplexer.has_route or now - accepted.connection.received_at > IDLE_SECONDS
+        return accepted.demultiplexer.routed_peer is None or now - accepted.connection.received_at > IDLE_SECONDS
 
     # Accept
 
@@ -193,7 +191,6 @@ class TcpConnections:
         if (
             self._accepts_of[network] > MAX_ACCEPTS_PER_NETWORK
             or self._unverified_of[network] >= MAX_UNVERIFIED_PER_NETWORK
-            or len(self._verified) >= self._max_verified
         ):
             self._statistics.refused_tcp_connections += 1
             accepted.close()
@@ -253,13 +250,16 @@ class TcpConnections:
             self._hand_over(accepted, owner, packets)
             return False
         self._deliver(accepted.demultiplexer, packets[0], accepted.connection.address, now)
-        if not accepted.demultiplexer.has_route:
+        peer = accepted.demultiplexer.routed_peer
+        if peer is None:
             self._refuse(accepted)
             return False
         self._remove_unverified(accepted)
-        self._verified[accepted.connection] = accepted
         self._statistics.verified_tcp_connections += 1
-        return True
+        expendable = self._verified.add(accepted.connection, accepted, peer)
+        if expendable is not None:
+            self._refuse(expendable)
+        return expendable is not accepted
 
     def _hand_over(self, accepted: _Accepted, owner: int, packets: list[bytes]) -> None:
         handover = None if accepted.was_handed_over else self._sockets.handover
@@ -282,7 +282,7 @@ class TcpConnections:
     # The end
 
     def _refuse(self, accepted: _Accepted) -> None:
-        """Close a connection that has not proved itself."""
+        """Close a connection that has not proved itself, or is one too many."""
         self._statistics.refused_tcp_connections += 1
         self._close(accepted)
 
@@ -292,7 +292,7 @@ class TcpConnections:
 
     def _forget(self, connection: TcpConnection) -> None:
         """A connection has ended."""
-        accepted = self._verified.pop(connection, None)
+        accepted = self._verified.pop(connection)
         if accepted is None:
             accepted = self._unverified.get(connection)
             if accepted is not None:
