@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from stagebook.cli.command_line import main
 from stagebook.data_folder.secrets import DataFolder
 from tests.serving import ServerProcess
 
+GUIDE = Path(__file__).parents[3] / "docs" / "testing.md"
 NO_CREDENTIALS = {"AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true"}
 
 WITH_EVERYTHING = """
@@ -30,7 +32,7 @@ steps:
   - {at: 5s, who: guest, do: fail-publish, errorCode: RESOLUTION_EXCEEDED}
   - {at: 6s, who: guest, do: fail-subscribe, errorCode: PUBLISHER_NOT_FOUND}
   - {at: 6500ms, who: guest, do: join}
-  - {at: 7s, do: fault, operation: GetStage, kind: THROTTLING, times: 1}
+  - {at: 7s, do: fault, operation: ListParticipantEvents, kind: THROTTLING, times: 9}
   - {at: 8s, who: guest, do: disconnect}
   - {at: 9s, who: crowd, do: leave}
   - {at: 10s, do: advance-clock, by: 25h}
@@ -132,10 +134,14 @@ def test_a_scenario_without_media_leaves_the_events_that_it_expects(
 def test_what_differs_from_the_expected_events_is_told_and_fails(
     server: ServerProcess, play: PlayCommand, tmp_path: Path
 ) -> None:
-    text = WITH_EVERYTHING.replace("  host: [JOINED, PUBLISH_STARTED,", "  host: [JOINED, TOKEN_EXCHANGED,")
+    block = re.search(r"^```yaml\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert block is not None
+    text = block[1].replace("  host: [JOINED, PUBLISH_STARTED,", "  host: [JOINED, TOKEN_EXCHANGED,")
     played = play(written(tmp_path, text), "--fast", "--endpoint-url", server.url)
     assert played.code == 1
+    documented = "JOINED, PUBLISH_STARTED, PUBLISH_ERROR:BITRATE_EXCEEDED, PUBLISH_STOPPED, LEFT"
     assert "stagebook play: host: expected JOINED, TOKEN_EXCHANGED, " in played.err
+    assert f"recorded {documented}\n" in played.err
 
 
 def test_a_step_that_fails_ends_the_scenario_with_its_position(
