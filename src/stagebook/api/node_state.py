@@ -16,7 +16,7 @@ class DatabaseContactState(StrEnum):
 class NodeHealth(msgspec.Struct, frozen=True, kw_only=True):
     """A node in `/health`.
 
-    `lease_seconds` is the time until the node serves its accounts no longer, unless it renews its run before: about 2.5
+    `lease_seconds` is the time until the node stops serving its accounts, unless it renews its run before: about 2.5
     when all is well, negative when it is too late. `accounts` is the number that it owns, `backlog` the transactions
     that wait for the database.
     """

@@ -24,8 +24,8 @@ class MediaSettings(WebhookSettings, frozen=True, kw_only=True):
     media_user: Annotated[
         str | None,
         Rule(
-            description="User of the engine processes and the ingest process, if root starts the server. Default: "
-            "nobody. Empty: root.",
+            description="User of the media processes (engines, encoders, recordings, compositions), if root starts the "
+            "server. Default: nobody. Empty: root.",
             requirement="a user other than root",
             accepts=lambda value: value != "root",
         ),

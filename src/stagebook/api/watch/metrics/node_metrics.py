@@ -27,7 +27,7 @@ class NodeMetrics:
         yield GaugeMetricFamily("stagebook_node_accounts", "Accounts that the node owns.", value=health.accounts)
         yield GaugeMetricFamily(
             "stagebook_node_lease_seconds",
-            "Time until the node serves its accounts no longer, unless it renews its run; negative when it is late.",
+            "Time until the node stops serving its accounts, unless it renews its run; negative when it is late.",
             value=health.lease_seconds,
         )
         yield _counted("taken_accounts", "Accounts that the node took.", "origin", node.taken_accounts)
