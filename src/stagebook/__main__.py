@@ -6,11 +6,11 @@ import sys
 
 def main() -> int:
     """Run the command of the arguments; return its exit code."""
-    # Importing makes hardly any garbage, but the collector would look for it a hundred times.
+    # Imports make objects and hardly any garbage, so a hundred collections during them would find nothing.
     gc.disable()
     from stagebook.cli.command_line import main as run_command
 
-    # The modules stay: no collection need look at their objects.
+    # The modules stay until the exit, so collections skip their objects.
     gc.freeze()
     gc.enable()
     return run_command()

@@ -1,8 +1,8 @@
 """POST /livekit/webhook: the receiver of LiveKit's webhooks.
 
-Anybody can post here. A request is accepted only with a token that LiveKit has signed with the API secret, and that
-covers the body (`media.livekit.webhook_event`). LiveKit repeats an event without a response, and several nodes may send
-at the same time, so events can be duplicated and out of order: each id counts once.
+Any client can send requests. A request is accepted only with a token that LiveKit has signed with the API secret, and
+that covers the body (`media.livekit.webhook_event`). LiveKit repeats an event until it gets a response, and several
+nodes may send at the same time, so events can be duplicated and out of order: each id counts once.
 
 With LiveKit as the media engine, the response is sent before the event is handled: until then LiveKit holds back the
 other events of the room. In a history, the event is durable before the response: LiveKit repeats what a crash loses.
@@ -95,7 +95,7 @@ class LiveKitWebhooks:
         return HttpResponse(status=401, body=detail.encode())
 
     async def _take(self, event: WebhookEvent) -> HttpResponse:
-        """Schedule the handling of an event, unless its id is a duplicate. An event without an id is handled always."""
+        """Schedule the handling of an event, unless its id is a duplicate. An event without an id is always handled."""
         if event.id in self._seen:
             self.repeated += 1
             return HttpResponse(status=200)
@@ -121,7 +121,7 @@ class DurableWebhooks(LiveKitWebhooks):
         record: Callable[[WebhookEvent], Awaitable[None]],
         monotonic: Callable[[], float],
     ) -> None:
-        """`record` returns when an event is durable. It raises ServerBusyError if LiveKit shall repeat the event."""
+        """`record` returns when an event is durable. It raises ServerBusyError if LiveKit must repeat the event."""
         super().__init__(key, on_event=lambda _event: None, monotonic=monotonic)
         self._record = record
 

@@ -63,7 +63,7 @@ def open_history(arguments: argparse.Namespace) -> Iterator[HistoryFiles]:
 
 
 def book_source(settings: Settings) -> BookSource:
-    """Return where the book of the settings is. Raises CommandFailedError if it cannot be there."""
+    """Return where the book of the settings is. Raises CommandFailedError if there is none, or without its driver."""
     if settings.database_url is not None:
         require_psycopg()
         return DatabaseSource(url=settings.database_url)

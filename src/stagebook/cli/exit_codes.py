@@ -5,7 +5,7 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_PIPE_CLOSED = 141
-"""The reader of the output has ended, for example `head`. Shells report programs that SIGPIPE ends so."""
+"""The reader of the output has ended, for example `head`. Shells report this code for programs that SIGPIPE ended."""
 EXIT_TERMINATED = 143
 
 

@@ -2,8 +2,8 @@
 
 The first start generates the secrets, later starts read them: the access key, the private key that signs participant
 tokens, the secret of page tokens, the secret that seals stream keys in the book, and the private key of the RTMPS
-certificate. The folder has mode 0700 and its files
-have mode 0600; `folder_permissions` says which other owners and modes are refused and which are repaired.
+certificate. The folder has mode 0700 and its files have mode 0600; `folder_permissions` says which other owners and
+modes are refused and which are repaired.
 
 A file is written under a temporary name, synced and renamed, so that it is complete or missing after a crash. A file
 that holds a secret is never replaced, even if it is damaged.

@@ -17,7 +17,7 @@ CHANNEL_OF_TESTS = "rtmp://127.0.0.1:1/testing/channel"
 
 
 def channel_directory(settings: Settings, *, is_testing: bool) -> ChannelDirectory:
-    """Return the channels of compositions. A server with `--testing` knows every one, unless the settings have any."""
+    """Return the channels of compositions. A server with `--testing` and without `channels` accepts every ARN."""
     if not is_testing or settings.channels:
         return settings.channel_url
     return lambda _channel_arn: CHANNEL_OF_TESTS

@@ -26,7 +26,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Missing(msgspec.Struct, frozen=True, kw_only=True):
-    """The book no longer has the event, so it cannot be delivered."""
+    """Retention has deleted the event, so it cannot be delivered."""
 
 
 Outcome: TypeAlias = Delivered | Failed | Missing

@@ -133,7 +133,7 @@ class AwsApi:
         )
 
     def _principal_of(self, credential: AwsCredential) -> Principal:
-        """Return the caller with a key. A testing server gets keys while it runs, so this is made later."""
+        """Return the caller with a key. It is made at the first use: tests add keys to a running server."""
         principal = self._principals.get(credential.access_key_id)
         if principal is None:
             principal = Principal(credential.identity, region=self._region)
@@ -157,7 +157,7 @@ class AwsApi:
             raise AwsError(ErrorType.ACCESS_DENIED, "Pages of this origin are not allowed to call.")
 
     def _preflight(self, scope: Scope, headers: Headers) -> HttpResponse:
-        """Answer a CORS preflight. An OPTIONS request that is none gets the error of an unknown path or method."""
+        """Answer a CORS preflight. Any other OPTIONS request gets the error of an unknown path or method."""
         methods = self._router.methods(scope["raw_path"])
         preflight = self._cors.preflight_headers(headers, methods) if methods else None
         if preflight is None:

@@ -24,7 +24,7 @@ from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 AnyClaims = TypeVar("AnyClaims", Claims, ConnectionClaims)
 
 INVALID = frozenset({TokenRefusal.MALFORMED, TokenRefusal.SIGNATURE, TokenRefusal.STAGE_MISMATCH})
-"""The refusals that no change of the stage or of time turns into an admission. The others are those of valid tokens."""
+"""Refusals that count against the address: the token was never valid. Tokens with another refusal have been valid."""
 
 
 class TokenAdmission:

@@ -36,7 +36,7 @@ class ReadableRows(Protocol):
     """Tables at one moment. Methods raise BookFailedError."""
 
     place: str
-    """Where they are, for messages, without secrets."""
+    """Where the tables are, for messages. It has no secrets."""
 
     def count(self, table: CopiedTable) -> int:
         """Return the number of rows of a table."""
@@ -49,7 +49,7 @@ class ReadableStore(ReadableRows, Protocol):
     """A book at one moment."""
 
     def key_counters(self) -> KeyCounters:
-        """Return what the book must not give out again."""
+        """Return the largest numbers that the book has given out, which it must not give out again."""
 
 
 class SharedRows(ReadableRows, Protocol):
@@ -66,13 +66,13 @@ class SharedTarget(SharedRows, Protocol):
         """Add rows of a table."""
 
     def end_table(self, table: CopiedTable) -> None:
-        """All rows of a table were added."""
+        """Finish a table whose rows were all added."""
 
     def set_shared_counters(self, counters: Mapping[str, int]) -> None:
-        """Let the next keys be larger than these. All rows were added."""
+        """Make the next keys larger than these. Call it after all rows were added."""
 
     def complete_shared(self) -> None:
-        """Make the tables durable, and those that a server finds once the copy of the book is complete."""
+        """Make the tables durable. A server uses them once the copy of the book is complete."""
 
 
 class SourceStore(ReadableStore, AbstractContextManager["SourceStore"], Protocol):
@@ -80,16 +80,16 @@ class SourceStore(ReadableStore, AbstractContextManager["SourceStore"], Protocol
 
 
 class TargetStore(ReadableStore, AbstractContextManager["TargetStore"], Protocol):
-    """A new book. Leaving the context without `complete` leaves nothing that a server would take for the copy."""
+    """A new book. Leaving the context without `complete` leaves nothing that a server could open."""
 
     def insert(self, table: CopiedTable, rows: Sequence[Row]) -> None:
         """Add rows of a table."""
 
     def end_table(self, table: CopiedTable) -> None:
-        """All rows of a table were added."""
+        """Finish a table whose rows were all added."""
 
     def set_key_counters(self, counters: KeyCounters) -> None:
-        """Let the next keys and sequence numbers be larger than these. All rows were added."""
+        """Make the next keys and sequence numbers larger than these. Call it after all rows were added."""
 
     def complete(self) -> None:
-        """Make the copy durable, and the book that a server finds."""
+        """Make the copy durable. From then on a server can open it as a book."""

@@ -1,11 +1,11 @@
-"""What the entry of a participant into a session needs of the past: an unused session id, and its row if it was there.
+"""What the entry of a participant into a session needs from the book: an unused session id, and the participant's row.
 
 A participant enters in one step with the decision, in which nothing may be awaited. The book may have to fetch these
 values (`decision_book.py`). So the entry is prepared before.
 
 A participant that left a moment ago may not be in the book yet, so rows that are not durable are kept here. Rows of
 redundant streams and virtual participants are kept until their session ends: a report of an engine lets a virtual
-participant return, and the report does not wait for the book. They are a few for each encoder.
+participant return, and the report does not wait for the book. There are a few for each encoder.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from stagebook.stage.resources import ParticipantRecord
 from stagebook.stage.session.session_state import Session
 
 MAXIMUM_SESSION_IDS = 10_000
-"""Stages whose next session has an id already. The ids are dropped all together, and drawn again."""
+"""Maximum number of stages whose next session has an id. Above it all ids are dropped, and drawn again when needed."""
 
 
 class SessionEntries:

@@ -1,9 +1,9 @@
 """Removes participants, deletes rooms and closes websockets in the background.
 
 The caller of the engine does not wait: a call to a failed node takes seconds, and the engine has ended the connection
-already. The end of a source with 10,000 viewers is as many calls, of which MAX_ENDS_AT_ONCE are made at a
-time. A call that fails is repeated for longer than an outage of LiveKit's Redis takes that sources outlive: what has
-ended in this time must not continue in LiveKit.
+already. The end of a source with 10,000 viewers takes 10,000 calls; MAX_ENDS_AT_ONCE are made at a time.
+A call that fails is repeated for longer than the longest outage of LiveKit's Redis that sources survive
+(`livekit_polls.OUTAGE_SECONDS`): what has ended during the outage must not continue in LiveKit.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ MAX_ENDS_AT_ONCE: Final = 32
 MAX_REPEATED_TASKS: Final = 10_000
 """With more tasks than these, failed calls are not repeated."""
 _DELAYS_SECONDS: Final = (0.0, 0.5, 2.0, *(5.0,) * 60)
-"""Before each attempt. Together longer than `livekit_polls.OUTAGE_SECONDS`."""
+"""The delay before each attempt. Their sum is longer than `livekit_polls.OUTAGE_SECONDS`."""
 _STOP_TIMEOUT_SECONDS: Final = 5.0
 
 _Step: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
@@ -52,7 +52,7 @@ class RoomTasks:
         self.spawn(self._call(delete, after=after))
 
     def repeat(self, call: _Step) -> None:
-        """Make a call of the room service in the background, again and again while it fails."""
+        """Make a call of the room service in the background, and repeat it while it fails."""
         self.spawn(self._call(call, after=None))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -84,7 +84,7 @@ class RoomTasks:
             else:
                 self._is_failing = False
                 return
-        # Once for all that fail together, which can be thousands.
+        # One line for all calls that fail at the same time, which can be thousands.
         if not self._is_failing:
             _log.warning("connections or rooms could not be ended in LiveKit", error=str(failure))
         self._is_failing = True

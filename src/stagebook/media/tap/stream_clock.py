@@ -1,20 +1,20 @@
 """The time of RTP timestamps: the streams of one publisher on one timeline. Sans-I/O.
 
 An RTP timestamp counts the ticks of a clock of its stream, from a random start (RFC 3550 section 5.1): 90 kHz for video
-(RFC 6184 section 8.2.1, RFC 7741 section 4.1) and 48 kHz for Opus (RFC 7587 section 4.1). Two things tell what time a
-timestamp is:
+(RFC 6184 section 8.2.1, RFC 7741 section 4.1) and 48 kHz for Opus (RFC 7587 section 4.1). Two sources
+give the time of a timestamp:
 
 * Sender reports map it to the sender's NTP clock, which is the same for all streams of a publisher (RFC 3550 section
-  6.4.1). This is exact, and the only way to synchronise audio and video: their packets take different times to be made.
-  A line through the last reports also gives the true rate of the stream's clock, which may be off by percents.
-* Before the first report, and for senders without reports, the arrival of packets: the packet that was delayed least in
-  the last seconds counts.
+  6.4.1). This is exact, and the only way to synchronise audio and video: their encoders have different delays.
+  A line through the last reports also gives the true rate of the stream's clock, which may be wrong by some percent.
+* Before the first report, and for senders without reports, the arrival of packets gives it: the packet with the least
+  delay in the last seconds counts.
 
 The first report of audio, or that of video until audio has one, joins the sender's NTP clock to the timeline, so that
 the stream goes on without a step. Whenever a report or an arrival changes the line of a stream, its time does not jump:
-the difference is kept and worked off at a twentieth of the media's speed, which nobody sees, or faster if it is large.
+the difference is kept and removed at a twentieth of the media's speed, which is not visible, or faster if it is large.
 
-Timestamps wrap after 2^32 ticks: 13 hours of video. They are extended to numbers that do not.
+Timestamps wrap after 2^32 ticks: 13 hours of video. They are extended to numbers that do not wrap.
 """
 
 from collections import deque
@@ -28,19 +28,19 @@ WINDOW_SECONDS: Final = 1.0
 """The packet that was delayed least in this window and in the one before counts."""
 KEPT_REPORTS: Final = 12
 MAX_RATE_ERROR: Final = 0.1
-"""A clock that is said to be further off is not believed."""
+"""The largest relative error of a stream's clock. Reports with a larger one are ignored."""
 SLEW: Final = 0.05
-"""The share of the media's time by which a difference is worked off."""
+"""The share of the media's time by which a difference is removed."""
 SLEW_SECONDS: Final = 4.0
-"""A large difference is worked off in about this time."""
+"""A large difference is removed in about this time."""
 MAX_DIFFERENCE_US: Final = 2_000_000.0
-"""A larger difference is not worked off: the sender's timestamps have jumped. They have also jumped if they are so far
-ahead of their arrival."""
+"""A larger difference is a jump of the sender's timestamps, and is not removed slowly. They have also jumped if they
+are as far ahead of their arrival."""
 MAX_DELAY_US: Final = 5_000_000.0
 """All packets of a window are this much later than their timestamps say: these have jumped back."""
 PRIOR_SECONDS: Final = 2.0
-"""How far reports must be apart until they count more for the rate of the clock than its nominal rate. Reports are off
-by milliseconds."""
+"""How far reports must be apart until they count more for the rate of the clock than its nominal rate. Reports have
+errors of milliseconds."""
 MAX_REPORT_ERROR_US: Final = 1_000_000.0
 """A report that is further from the line through those before begins a new line."""
 

@@ -1,10 +1,10 @@
 """The timeouts and delays of a worker process's supervision, and how they are measured.
 
-A supervisor that measures timeouts by a clock condemns healthy processes after a stop of its own: when it goes on, each
-timer is overdue, while the reports that came in the meantime wait unread in the sockets. An event loop runs the timers
-that are due and the sockets that are readable in the same iteration, but in an order that differs between loops. So a
-timeout is a number of intervals here. A stop of any length ends at most one of them, and the reports are read before
-the next one ends.
+A supervisor that measures timeouts by a clock would kill healthy processes after it was stopped itself: when it goes
+on, each timer is overdue, while the reports that came in the meantime wait unread in the sockets. An event loop runs
+the timers that are due and the sockets that are readable in the same iteration, but in an order that differs between
+loops. So a timeout is a number of intervals here. A stop of any length ends at most one of them, and the reports are
+read before the next one ends.
 """
 
 import asyncio
@@ -34,8 +34,8 @@ class WorkerTimeouts(msgspec.Struct, frozen=True, kw_only=True):
     max_restart_delay_seconds: float = 5.0
     """The longest delay: a process that crashes at each start costs one start in 5 s."""
     server_timeout_seconds: float | None = None
-    """The process exits if the server is not carried out for so long, for example because it is stopped (SIGSTOP). Of a
-    server that must not go on when another one has taken over; None for others, whose media then goes on."""
+    """The process exits if the server has not run for so long, for example because it is stopped (SIGSTOP). Set for
+    a node, whose accounts another one may have taken over; None for other servers, whose media goes on."""
     stable_run_seconds: float = 10.0
     """A run that lasted longer resets the restart delay."""
 

@@ -1,7 +1,7 @@
 """Metrics of the webhooks: what waits for each destination, and what has become of the rest.
 
 The label is the id of a destination, which an operator makes. There are as many label values as enabled destinations,
-whose number is limited; one that is disabled or removed is no longer shown.
+whose number is limited; one that is disabled or removed is not shown.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -17,10 +17,10 @@ from stagebook.book.tables.table_connection import Cell, TableConnection
 from stagebook.book.tables.writer.group_writer import GroupWriter
 
 STEPS_PER_CHECKPOINT = 8
-"""After so many steps the log is written to the file. It then has some hundred pages, and the writing takes a few
-milliseconds; the checkpoint that SQLite makes by itself would write thousands."""
+"""Number of steps between two checkpoints. The log then has some hundred pages, and a checkpoint takes a few
+milliseconds; the automatic checkpoint of SQLite would write thousands of pages."""
 PAGES_PER_STEP = 64
-"""The most pages that a step moves to the place of free ones."""
+"""Maximum number of pages that one step moves into free pages before the end of the file is cut off."""
 
 _Result = TypeVar("_Result")
 

@@ -1,7 +1,7 @@
-"""The decoded pictures of one participant: the one that is shown, and those whose time has not come.
+"""The decoded pictures of one participant: the one that is shown, and those that are due later.
 
-Pictures wait for the sound: a picture is shown when the mixer plays the sound of the same time. What arrives too
-late, or has no sound to wait for, is shown with the next frame. If no picture comes, the last one stays.
+Pictures wait for the sound: a picture is shown when the mixer plays the sound of the same time. A picture that
+arrives too late, or has no sound to wait for, is shown with the next frame. Without a new picture, the last one stays.
 """
 
 from collections import deque
@@ -13,7 +13,7 @@ from stagebook.media.composition.layout.layout_settings import VideoFillMode
 from stagebook.media.composition.layout.placement import PictureSize
 
 MAXIMUM_WAITING = 12
-"""Decoded pictures that wait for their time; 12 pictures of 1080p have 37 MB. Beyond it the oldest is shown at once."""
+"""Maximum number of decoded pictures that wait; 12 of 1080p take 37 MB. Above it the oldest is shown at once."""
 
 
 class ParticipantPictures:
@@ -32,13 +32,13 @@ class ParticipantPictures:
         return PictureSize(width=self._shown.width, height=self._shown.height) if self._shown else None
 
     def receive(self, picture: av.VideoFrame, time_us: int) -> None:
-        """Take a picture. A time before the last one is of a new timeline: the waiting pictures are outdated."""
+        """Take a picture. A time that is not after the last one begins a new timeline; waiting pictures are dropped."""
         if self._waiting and time_us <= self._waiting[-1][0]:
             self._waiting.clear()
         self._waiting.append((time_us, picture))
 
     def advance(self, time_us: int | None) -> bool:
-        """Show the newest picture that is due at `time_us`, or the newest of all. Return whether it is another."""
+        """Show the newest picture that is due at `time_us`; without it the newest. Return whether it has changed."""
         due = None
         while self._waiting and (
             time_us is None or self._waiting[0][0] <= time_us or len(self._waiting) > MAXIMUM_WAITING

@@ -48,7 +48,7 @@ DRAIN_SECONDS: Final = 20.0
 """How long the end waits for the store."""
 WATCH_SECONDS: Final = 1.0
 _LASTING_CHECKS: Final = 5
-"""After so many checks in a row with a fault that does not pass by itself, the output has failed."""
+"""Number of consecutive checks with a permanent fault, such as a missing bucket, after which the output fails."""
 _MAX_UNITS: Final = 64
 _FAULTS: Final = {
     StorageFault.BUCKET_NOT_FOUND: OutputFault.BUCKET_NOT_FOUND,
@@ -129,7 +129,7 @@ class HlsOutput:
         )
         self._thumbnails = self._make_thumbnails(output, make_thumbnail)
         upload.on_fault = self._fail
-        # It would say that the output is complete.
+        # Without an object of the output, its metadata must not say that it is complete.
         upload.on_lost = lambda: upload.withdraw(metadata_name(RecordingStatus.ENDED))
 
     def _make_thumbnails(self, output: BucketOutput, make: ThumbnailMaker | None) -> ThumbnailWriter | None:
@@ -167,7 +167,7 @@ class HlsOutput:
             self._thumbnails.take_picture(time_us=packet.time_us, body=packet.body, is_keyframe=packet.is_keyframe)
 
     def interrupt(self) -> None:
-        """The end that follows is none that was asked for: the server is lost, and will tell of a failure."""
+        """Let the end that follows count as a failure: the server is lost, and its next start reports one."""
         self._is_interrupted = True
 
     async def end(self) -> None:

@@ -77,7 +77,7 @@ class ComposedProgram:
         self._new_pictures: deque[_Picture] = deque(maxlen=MAX_NEW_PICTURES)
         self._new_sounds: deque[_Sound] = deque(maxlen=MAX_NEW_SOUNDS)
         self._participants: tuple[ComposedParticipant, ...] | None = None
-        """Those that are to be shown; None if nothing has changed."""
+        """The participants to show from the next frame on; None if they have not changed."""
         self._heights: Mapping[str, int] = {}
         self._frame: VideoFrame | None = None
         self._mixed_samples = 0
@@ -109,11 +109,11 @@ class ComposedProgram:
         self._participants = participants
 
     def take_picture(self, participant_id: str, picture: VideoFrame, time_us: int) -> None:
-        """As DecodedMedia."""
+        """Take a decoded picture, as DecodedMedia.take_picture says."""
         self._new_pictures.append(_Picture(participant_id, picture, time_us))
 
     def take_sound(self, participant_id: str, samples: NDArray[np.int16], time_us: int) -> None:
-        """As DecodedMedia."""
+        """Take decoded sound, as DecodedMedia.take_sound says."""
         self._new_sounds.append(_Sound(participant_id, samples, time_us))
 
     def _run(self) -> None:
@@ -133,7 +133,7 @@ class ComposedProgram:
             )
 
     def _make_frame(self, now_seconds: float) -> None:
-        # A change of the participants is drawn however late the frame is: it is not to wait for those behind it.
+        # A change of the participants is drawn even if the frame is late: it does not wait for a frame that is on time.
         has_changed = self._take_inputs()
         step = self.clock.step(now_seconds)
         packets = self._mix_before(step.number)

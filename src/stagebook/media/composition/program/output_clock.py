@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 MAX_REPEATS: Final = 3
-"""After so many repeated pictures in a row one is drawn, however late it is."""
+"""Maximum number of consecutive repeated pictures. The next one is drawn even if it is late."""
 MAX_LATE_FRAMES: Final = 8
 """Frames that are later than this many frames are left out."""
 

@@ -20,7 +20,7 @@ def room_refusal(error: RoomServiceError) -> MediaRefusedError:
     """Return the refusal of an offer for which LiveKit makes no room. Its text has no addresses: peers see it."""
     if not error.is_answered:
         return MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail="LiveKit does not answer")
-    # Without its Redis LiveKit answers by an error. It makes rooms again some seconds later.
+    # Without its Redis LiveKit answers with an error. It makes rooms again some seconds later.
     return MediaRefusedError(reason=RefusalReason.BUSY, detail="LiveKit makes no rooms at the moment")
 
 

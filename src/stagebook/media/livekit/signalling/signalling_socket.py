@@ -22,21 +22,21 @@ from stagebook.media.livekit.signalling.signalling_exchange import ExchangeState
 from stagebook.media.port import CloseCause, MediaRefusedError, RefusalReason
 
 EXCHANGE_TIMEOUT_SECONDS: Final = 8.0
-"""From the start to the answer."""
+"""Maximum time from the start to the answer."""
 CANDIDATES_TIMEOUT_SECONDS: Final = 1.0
-"""From the answer to its last candidate."""
+"""Maximum time from the answer to its last candidate."""
 MAX_MESSAGE_SIZE_BYTES: Final = 1 << 20
 _MAX_QUEUED_MESSAGES: Final = 16
 _CLOSE_TIMEOUT_SECONDS: Final = 1.0
 _UNANSWERED_PINGS: Final = 3
-"""LiveKit answers each ping. After so many without any message the websocket is lost."""
+"""LiveKit answers each ping. After this number of pings without any message the websocket is lost."""
 _REOPEN_DELAYS_SECONDS: Final = (0.2, 1.0, 2.0, 4.0, 8.0, 8.0, 15.0, *(30.0,) * 8)
-"""Together longer than an outage of LiveKit's Redis that sources outlive (`livekit_polls.OUTAGE_SECONDS`)."""
+"""Their sum is longer than the outage of LiveKit's Redis that sources survive (`livekit_polls.OUTAGE_SECONDS`)."""
 _LASTING_SECONDS: Final = 60.0
-"""After a websocket that lasted so long, all delays are there again."""
+"""A websocket that lasted at least this long resets the delays."""
 
 _LEAVE: Final = rtc.SignalRequest(leave=rtc.LeaveRequest()).SerializeToString()
-"""It ends the participant also if LiveKit's Redis has lost its data. The room service finds no participant then."""
+"""Ends the participant also if LiveKit's Redis has lost its data: the room service finds no participant then."""
 
 
 class SignallingSocket:
@@ -56,8 +56,8 @@ class SignallingSocket:
         """`url` is the deployment's HTTP URL, without a slash at the end, and `token` makes the participant's access
         token.
 
-        `on_open` is called when a websocket reports the end of the answered connection from now on, and `on_lost` when
-        it does no longer. `on_end` is called with the cause when LiveKit has ended the answered connection.
+        `on_open` is called when a websocket opens that will report the end of the answered connection, and `on_lost`
+        when it is lost. `on_end` is called with the cause when LiveKit has ended the answered connection.
         """
         self.exchange = exchange
         self._url = url
@@ -107,7 +107,7 @@ class SignallingSocket:
         self._on_open = self._on_lost = lambda: None
         self._on_end = lambda _cause: None
         self._is_closed = True
-        # Whoever waits for an answer does not get one.
+        # Callers that wait for an answer get an error.
         self.exchange.lose_socket()
         self._changed.set()
         if self._task is not None:
@@ -116,8 +116,6 @@ class SignallingSocket:
             with contextlib.suppress(ConnectionClosed):
                 await self._socket.send(_LEAVE)
             await self._socket.close()
-
-    # Parts
 
     async def _connect(self, request: rtc.JoinRequest) -> ClientConnection:
         return await connect_signalling(self._url, request, token=self._token())

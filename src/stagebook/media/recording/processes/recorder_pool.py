@@ -73,12 +73,12 @@ class _KnownRecording(msgspec.Struct, kw_only=True):
 
     source_id: str
     connection_id: str | None
-    """As in its request."""
+    """The redundant stream that is recorded, as in the request."""
     part: int = 0
     """The number of parts that have begun or ended: a tap belongs to one of them."""
     has_part: bool = True
     is_known: bool = False
-    """The process knows it."""
+    """Whether the process has been told of it."""
     is_ending: bool = False
     tap: asyncio.Task[None] | None = None
 
@@ -225,7 +225,7 @@ class RecorderPool:
             self._report(lost_recording(recording_id))
             return
         if request is None:
-            # Not at once: a tap that ends as soon as it is open must not keep the engine busy.
+            # After a delay, because a tap that ends as soon as it is open must not keep the engine busy.
             await asyncio.sleep(TAP_DELAY_SECONDS)
         elif not recording.is_known:
             recording.is_known = True
@@ -239,7 +239,7 @@ class RecorderPool:
                 )
             except MediaRefusedError as refused:
                 if refused.reason in {RefusalReason.UNKNOWN_SOURCE, RefusalReason.UNKNOWN_CONNECTION}:
-                    return  # The source, the encoder or the recording has ended, and the manager has heard or will.
+                    return  # The source, the encoder or the recording has ended; the manager gets its report.
                 _log.warning("a source cannot be tapped yet", recording=recording_id, detail=refused.detail)
                 await asyncio.sleep(TAP_DELAY_SECONDS * 2**attempt)
             else:

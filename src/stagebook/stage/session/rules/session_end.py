@@ -43,14 +43,14 @@ def session_closed(draft: Draft, fact: SessionClosed) -> Refusal:
 def linger_elapsed(draft: Draft, _fact: LingerElapsed) -> Refusal:
     """End a session that has been empty for its linger, at the time at which the linger was over.
 
-    An offer in progress keeps the session open until it is answered; the timer then comes again.
+    An offer in progress keeps the session open until it is answered: the timer is set again.
     """
     session, context = draft.base, draft.context
     if session.phase is not SessionPhase.LINGERING or session.empty_since is None:
         return None
     if session.usage.arriving:
-        # At least 1 ms later, also without a linger: the loop over the due timers would take out a timer that is due at
-        # once, and would not end.
+        # At least 1 ms later, also without a linger: the loop over the due timers would find a timer that is due at
+        # once again and again.
         due_ms = context.at.monotonic_ms + max(context.linger_ms, 1)
         draft.order(SetTimer(key=linger_timer(session.stage_arn), due_ms=due_ms, fact=LingerElapsed()))
         return None
