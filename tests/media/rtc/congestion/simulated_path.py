@@ -37,6 +37,8 @@ class SimulatedPath:
         self.rate_bps = rate_bps
         self.queue_bytes = int(rate_bps * queue_seconds / 8)
         self.offered_bytes = self.dropped = 0
+        self.is_dead = False
+        """Whether all packets are lost."""
         self._delay_seconds, self._jitter_seconds, self._loss = delay_seconds, jitter_seconds, loss
         self._random = random.Random(seed)
         self._free_at = self.now
@@ -63,7 +65,7 @@ class SimulatedPath:
             self.dropped += 1
             return
         self._free_at = max(self._free_at, self.now) + size_bytes * 8 / self.rate_bps
-        if self._random.random() < self._loss:
+        if self.is_dead or self._random.random() < self._loss:
             return
         arrives_at = self._free_at + self._delay_seconds + self._random.uniform(0, self._jitter_seconds)
         self.at(arrives_at, lambda: deliver(self.now))
@@ -71,6 +73,11 @@ class SimulatedPath:
     def answer(self, deliver: Callable[[], None]) -> None:
         """Call `deliver` when a message of a receiver has come back. The way back has the delay alone."""
         self.after(self._delay_seconds, deliver)
+
+    def stall_until(self, time: float) -> None:
+        """Let packets wait in the queue, which has room for all of them, until a time."""
+        self._free_at = max(self._free_at, time)
+        self.queue_bytes = 1 << 40
 
     def set_rate(self, rate_bps: float) -> None:
         """Change what the path carries. What is queued leaves at the former rate."""

@@ -139,6 +139,61 @@ def test_the_estimate_falls_while_nothing_is_reported() -> None:
     assert sender.bandwidth_bps < 0.2 * START_BPS
 
 
+def test_a_path_that_was_dead_is_used_as_before() -> None:
+    path = SimulatedPath(3_000_000)
+    sender = SimulatedSender(path, bitrates=LAYERS, keyframe_seconds=4)
+    path.run_until(START + 10)
+    before_bps = sender.bandwidth_bps
+    path.is_dead = True
+    path.run_until(START + 20)
+    assert sender.bandwidth_bps == before_bps / 8
+    assert sender.estimate.known_bps == int(before_bps)
+    path.is_dead = False
+    path.run_until(START + 20.5)
+    assert sender.bandwidth_bps >= 0.95 * before_bps
+    assert sender.bitrate_bps == LAYERS[-1]
+    path.run_until(START + 30)
+    assert sender.bitrate_bps == LAYERS[-1]
+
+
+def test_nothing_falls_while_nothing_is_sent() -> None:
+    path = SimulatedPath(20_000_000)
+    sender = SimulatedSender(path, bitrates=LAYERS)
+    path.run_until(START + 5)
+    path.is_dead = True
+    path.run_until(START + 5.1)
+    sent, estimate = path.offered_bytes, sender.estimate
+    for tick in range(40):
+        estimate.handle_timers(START + 5.1 + tick / 4)
+    assert path.offered_bytes == sent
+    assert sender.bandwidth_bps >= START_BPS / 2
+
+
+def test_packets_that_have_waited_for_long_show_a_queue_and_no_dead_path() -> None:
+    path = SimulatedPath(20_000_000)
+    sender = SimulatedSender(path, bitrates=LAYERS)
+    path.run_until(START + 5)
+    path.stall_until(START + 9)
+    path.run_until(START + 8.9)
+    assert sender.bandwidth_bps == START_BPS / 8
+    path.run_until(START + 9.1)
+    assert sender.bandwidth_bps < START_BPS / 4
+
+
+def test_what_was_lost_on_a_former_path_lowers_nothing() -> None:
+    path = SimulatedPath(3_000_000)
+    sender = SimulatedSender(path, bitrates=LAYERS, keyframe_seconds=4)
+    path.run_until(START + 10)
+    before_bps = sender.bandwidth_bps
+    path.is_dead = True
+    path.run_until(START + 10.9)
+    path.is_dead = False
+    sender.estimate.change_path()
+    path.run_until(START + 12)
+    assert sender.bandwidth_bps >= 0.95 * before_bps
+    assert sender.bitrate_bps == LAYERS[-1]
+
+
 def test_media_that_do_not_follow_the_estimate_do_not_lower_it_again_and_again() -> None:
     path = SimulatedPath(1_000_000, queue_seconds=0.3)
     sender = SimulatedSender(path, bitrates=(2_500_000,), keyframe_seconds=4)

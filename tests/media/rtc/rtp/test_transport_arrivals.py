@@ -57,8 +57,17 @@ def test_arrivals_are_reported_with_their_times_and_gaps() -> None:
     for number, now in ((65534, 10.0), (65535, 10.001), (2, 10.1), (3, 10.0995)):
         sender.arrivals.record(number, now)
     assert sender.take() == [{65534: 10.0, 65535: 10.001, 0: None, 1: None, 2: 10.1, 3: 10.0995}]
-    sender.arrivals.record(5, 11.0)
-    assert sender.take() == [{4: None, 5: 11.0}]
+    sender.arrivals.record(5, 10.5)
+    assert sender.take() == [{4: None, 5: 10.5}]
+
+
+def test_what_was_sent_while_nothing_arrived_is_not_reported_as_lost() -> None:
+    sender = Sender()
+    sender.arrivals.record(3, 10.0)
+    sender.take()
+    sender.arrivals.record(90, 16.0)
+    sender.arrivals.record(92, 16.01)
+    assert sender.take() == [{90: 16.0, 91: None, 92: 16.01}]
 
 
 def test_a_packet_that_a_report_passed_over_is_reported_later() -> None:

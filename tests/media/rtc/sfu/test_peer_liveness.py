@@ -136,6 +136,24 @@ async def test_feedback_follows_a_publisher_to_its_new_port() -> None:
         assert Connected(connection_id="p") in engine.facts
 
 
+async def test_a_publisher_that_was_silent_is_asked_for_a_keyframe_on_its_new_path() -> None:
+    async with running_engine() as engine:
+        publisher, viewer = await engine.publisher(), await engine.viewer()
+        first = await start_video(engine, publisher, viewer)
+        counters = engine.forwarder._counters
+        requested = counters.requested_keyframes
+        publisher.change_address()
+        await publisher.check(nominate=False)
+        engine.skipped_seconds += 3.1
+        # This request goes to the former port, and does not count.
+        await viewer.send_rtcp(write_pli(sender_ssrc=1, media_ssrc=first.ssrc))
+        await wait_until(lambda: counters.requested_keyframes > requested, "a request")
+        await send_video(publisher, 11, vp8_delta())
+        request = await publisher.receive_rtcp(KeyframeRequest)
+        assert isinstance(request, KeyframeRequest)
+        assert request.media_ssrcs == (SSRC,)
+
+
 async def test_a_replayed_check_does_not_move_the_path_of_a_peer_that_answers_probes() -> None:
     async with running_engine() as engine:
         publisher, viewer = await engine.publisher(), await engine.viewer()

@@ -4,6 +4,8 @@ from typing import cast
 from unittest.mock import Mock
 
 from stagebook.media.codecs.codec_names import MediaKind
+from stagebook.media.rtc.ice.ice_lite import IceCredentials, IceLiteAgent
+from stagebook.media.rtc.ice.udp_socket import Path
 from stagebook.media.rtc.rtp.rtcp import SenderReport
 from stagebook.media.rtc.rtp.rtcp_writer import write_fir, write_nack, write_pli, write_sender_report
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
@@ -140,6 +142,31 @@ def test_a_viewer_requests_a_keyframe_at_most_every_two_seconds_in_the_long_run(
     for hundredths in range(100 * 100):
         viewer.receive_rtcp(pli * 50 + fir * 50, hundredths / 100)
     assert track.handle_keyframe_request.call_count <= MAX_KEYFRAME_REQUESTS_AT_ONCE + 50
+
+
+def test_a_viewer_whose_path_was_silent_gets_a_keyframe_on_its_new_path_and_an_estimate_without_losses() -> None:
+    viewer, track = viewer_of_a_mock_track()
+    socket, ice = Mock(), IceLiteAgent(IceCredentials(ufrag="u", pwd="p"), now=0.0)
+    viewer.connected(Mock(ice=ice), 0.0)
+    former, path = Path(socket, ("192.0.2.1", 5000)), Path(socket, ("192.0.2.1", 5001))
+    assert ice.receive_verified(former, 1.0)
+    viewer.path_changed(quiet_seconds=1.0, now=1.0)
+    viewer.bandwidth.receive_round_trip(0.5)
+    assert track.handle_keyframe_request.call_count == 0
+    assert ice.receive_response(path, nominated=True, now=9.0)
+    viewer.path_changed(quiet_seconds=ice.quiet_seconds, now=9.0)
+    track.handle_keyframe_request.assert_called_once_with(next(iter(viewer.streams)).down_track, 9.0)
+    assert viewer.bandwidth.round_trip_seconds is None
+
+
+def test_a_viewer_that_changes_its_path_without_a_silence_asks_for_what_it_misses_by_itself() -> None:
+    viewer, track = viewer_of_a_mock_track()
+    socket, ice = Mock(), IceLiteAgent(IceCredentials(ufrag="u", pwd="p"), now=0.0)
+    viewer.connected(Mock(ice=ice), 0.0)
+    for port in (5000, 5001):
+        assert ice.receive_response(Path(socket, ("192.0.2.1", port)), nominated=True, now=1.0)
+        viewer.path_changed(quiet_seconds=ice.quiet_seconds, now=1.0)
+    assert track.handle_keyframe_request.call_count == 0
 
 
 async def test_a_flood_of_sender_reports_is_not_multiplied_by_the_viewers() -> None:

@@ -10,7 +10,7 @@ class NullEndpoint:
     def connected(self, peer: PeerConnection, now: float) -> None:
         """Do nothing."""
 
-    def path_changed(self) -> None:
+    def path_changed(self, *, quiet_seconds: float, now: float) -> None:
         """Do nothing."""
 
     def closed(self) -> None:

@@ -104,6 +104,12 @@ class BandwidthProbe:
         self._succeeded_at = now
         return min(rate_bps, self.wanted_bps * _EXCESS)
 
+    def restart(self) -> None:
+        """The path is another one: end a running probe without a result, and forget earlier failures."""
+        self.is_sending, self._bursts_left, self._range = False, 0, None
+        self._wait_seconds = FIRST_WAIT_SECONDS
+        self._next_at = self._succeeded_at = float("-inf")
+
     def overused(self, end_number: int, now: float) -> None:
         """The path is overused: a running probe stops, and one that has just succeeded was wrong."""
         if self.is_sending:

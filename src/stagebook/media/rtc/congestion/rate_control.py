@@ -44,8 +44,9 @@ _DEFAULT_ROUND_TRIP_SECONDS = 0.1
 class RateControl:
     """The rate for one connection."""
 
-    def __init__(self) -> None:
-        self.bitrate_bps = float(START_BPS)
+    def __init__(self, bitrate_bps: float = START_BPS) -> None:
+        """`bitrate_bps` is the first estimate."""
+        self.bitrate_bps = float(bitrate_bps)
         self.round_trip_seconds: float | None = None
         self.decreased_at = float("-inf")
         self._updated_at: float | None = None

@@ -39,6 +39,8 @@ class ReportEstimate:
         self._trial_until = float("-inf")
         self._next_trial_at = float("-inf")
         self._trial_wait_seconds = FIRST_TRIAL_WAIT_SECONDS
+        self._is_first_of_path = False
+        """Whether the next report is the first since the path changed."""
 
     @property
     def bitrate_bps(self) -> int | None:
@@ -59,6 +61,11 @@ class ReportEstimate:
         """Take the counts of a receiver report since the last one. `octets` is what has been sent so far, in all."""
         if self._reported_at is None:
             self._reported_at, self._octets = now, octets
+        if self._is_first_of_path:
+            # What it says was lost on the former path.
+            self._is_first_of_path = False
+            self._reported_at, self._octets = now, octets
+            return
         is_new = self._losses.add(received, lost, now)
         seconds = now - self._reported_at
         if not is_new or seconds < MIN_REPORT_SECONDS:
@@ -73,6 +80,12 @@ class ReportEstimate:
         elif self.loss < LOW_LOSS and self._by_loss_bps is not None:
             grown = self._by_loss_bps * _GROWTH_PER_SECOND ** min(seconds, 5.0)
             self._by_loss_bps = max(self._by_loss_bps, min(grown, _MAX_SHARE_OF_SENT * sent_bps, CEILING_BPS))
+
+    def change_path(self) -> None:
+        """The peer is sent to over another path from now on."""
+        self._losses = LossWindow()
+        self.loss = 0.0
+        self._is_first_of_path = True
 
     def may_try(self, bitrate_bps: int, now: float) -> bool:
         """Whether to try this bitrate: not too soon after the last trial, and without loss."""

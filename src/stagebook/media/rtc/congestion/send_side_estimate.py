@@ -5,6 +5,10 @@ rate and a running probe; what is missing goes to the loss window. The rate cont
 
 A packet that is reported as missing may only be late. It counts as lost when it is not reported again within
 LATE_SECONDS. The work for a message is that of reading it, and a few operations for each batch that it reports.
+
+A path that carries nothing is no congestion. While packets are sent and nothing is reported, the estimate falls, so
+that a queue that may be there does not grow fast. When the path carries packets again, what was measured before is of
+no use: the measurement restarts, with the estimate from before the silence. A new path restarts it in the same way.
 """
 
 from typing import Final, cast
@@ -14,7 +18,7 @@ from stagebook.media.rtc.congestion.burst_capacity import BurstCapacity
 from stagebook.media.rtc.congestion.delivery_rate import DeliveryRate
 from stagebook.media.rtc.congestion.loss_window import LossWindow
 from stagebook.media.rtc.congestion.overuse_detector import OveruseDetector, PathUsage
-from stagebook.media.rtc.congestion.rate_control import RateControl
+from stagebook.media.rtc.congestion.rate_control import START_BPS, RateControl
 from stagebook.media.rtc.congestion.send_history import SendHistory, SentBatch
 from stagebook.media.rtc.congestion.transport_feedback import (
     MAX_PACKETS,
@@ -29,6 +33,8 @@ LATE_SECONDS: Final = 0.1
 SENT_WINDOW_SECONDS: Final = 1.0
 SILENT_SECONDS: Final = 1.0
 """Without feedback for so long, while packets are sent, the estimate is halved."""
+SILENT_SHARE: Final = 1 / 8
+"""The least share of the estimate that a silence leaves."""
 REPORTED_PACKETS_PER_SECOND: Final = 10_000
 """What is read of a viewer's feedback: that of ten times the packets of 8.5 Mbit/s."""
 _REFERENCE_WRAP = 1 << 24
@@ -57,6 +63,17 @@ class SendSideEstimate:
         self._budget = float(MAX_PACKETS)
         self._read_at = 0.0
         self._silent_since: float | None = None
+        self._sent_before = 0
+        """The number of the next packet when the silence was last looked at."""
+        self._before_silence_bps: float | None = None
+        self._counted_from = 0
+        """Reports of packets before this number are ignored: they were sent over another path, or over a dead one."""
+
+    @property
+    def known_bps(self) -> int | None:
+        """As `bitrate_bps`, without what a silence has lowered."""
+        known_bps = self.rates.bitrate_bps if self._before_silence_bps is None else self._before_silence_bps
+        return int(known_bps) if self.feedbacks else None
 
     @property
     def bitrate_bps(self) -> int | None:
@@ -72,6 +89,9 @@ class SendSideEstimate:
             return
         self.feedbacks += 1
         self._silent_since = now
+        self._sent_before = self.history.next_number
+        if self._before_silence_bps is not None:
+            self._end_silence(self._before_silence_bps, first, arrivals, now)
         self._take(first, arrivals, now)
         self._reported_end = max(self._reported_end, first + len(arrivals.ticks))
         self.history.forget(first, now)
@@ -88,12 +108,46 @@ class SendSideEstimate:
         return True
 
     def handle_timers(self, now: float) -> None:
-        """Lower the estimate while nothing is reported. Called a few times a second."""
+        """Lower the estimate while packets are sent and nothing is reported. Called a few times a second."""
         if self._silent_since is None or now - self._silent_since < SILENT_SECONDS:
             return
         self._silent_since = now
-        if self.history.next_number > self._reported_end:
-            self.rates.limit_to(self.rates.bitrate_bps / 2, now)
+        sent_before, self._sent_before = self._sent_before, self.history.next_number
+        if self._sent_before == sent_before:
+            return
+        if self._before_silence_bps is None:
+            self._before_silence_bps = self.rates.bitrate_bps
+        self.rates.limit_to(max(self.rates.bitrate_bps / 2, SILENT_SHARE * self._before_silence_bps), now)
+
+    def change_path(self) -> None:
+        """The peer is sent to over another path from now on. What is reported of the former one is ignored."""
+        self._counted_from = self.history.next_number
+        known_bps = self.rates.bitrate_bps if self._before_silence_bps is None else self._before_silence_bps
+        self._restart(min(known_bps, START_BPS))
+
+    def _end_silence(self, before_bps: float, first: int, arrivals: PacketArrivals, now: float) -> None:
+        """The first feedback after a silence. If it reports packets that were sent lately, the path was dead; packets
+        that were sent long ago have waited in a queue, which the measurement goes on with."""
+        self._before_silence_bps = None
+        arrived = first + next((index for index, tick in enumerate(arrivals.ticks) if tick is not None), 0)
+        sent_at = next((sent_at for _, _, sent_at in self.history.batches(arrived, arrived + 1)), float("-inf"))
+        if now - sent_at < SILENT_SECONDS:
+            self._counted_from = arrived
+            self._restart(before_bps)
+
+    def _restart(self, bitrate_bps: float) -> None:
+        """Measure anew, from an estimate on."""
+        self._before_silence_bps = None
+        self.rates = RateControl(bitrate_bps)
+        self.losses = LossWindow()
+        self.delivery = DeliveryRate()
+        self.sending = DeliveryRate(SENT_WINDOW_SECONDS)
+        self.burst = BurstCapacity()
+        self.detector = OveruseDetector()
+        self.round_trip_seconds = None
+        self._missing.clear()
+        self._received = 0
+        self.probe.restart()
 
     def _take(self, first: int, arrivals: PacketArrivals, now: float) -> None:
         """Take the report of each batch that the message covers."""
@@ -101,8 +155,8 @@ class SendSideEstimate:
         ticks = arrivals.ticks
         end = first + len(ticks)
         newest_sent_at = None
-        for batch in self.history.batches(first, end):
-            begin = max(batch[0], first)
+        for batch in self.history.batches(max(first, self._counted_from), end):
+            begin = max(batch[0], first, self._counted_from)
             reported = ticks[begin - first : min(batch[0] + len(batch[1]), end) - first]
             if self._take_batch(batch, begin, reported, origin, now):
                 newest_sent_at = batch[2]

@@ -41,6 +41,12 @@ class ViewerBandwidth:
         return self.reports.bitrate_bps if own is None else max(own, self.reports.trial_bps)
 
     @property
+    def known_bps(self) -> int | None:
+        """As `estimate_bps`; while the viewer is silent, what was estimated before. A publisher is limited by this."""
+        known = None if self.send_side is None else self.send_side.known_bps
+        return self.estimate_bps if known is None else max(known, self.reports.trial_bps)
+
+    @property
     def loss(self) -> float:
         """The share of packets that were lost in the last half second or report, 0 to 1."""
         if self.send_side is not None and self.send_side.feedbacks:
@@ -114,6 +120,13 @@ class ViewerBandwidth:
         self.round_trip_seconds = seconds if known is None else known + 0.25 * (seconds - known)
         if self.send_side is not None:
             self.send_side.rates.round_trip_seconds = self.round_trip_seconds
+
+    def change_path(self) -> None:
+        """The viewer is sent to over another path from now on: measure anew, from the known estimate on."""
+        self.round_trip_seconds = None
+        self.reports.change_path()
+        if self.send_side is not None:
+            self.send_side.change_path()
 
     def handle_timers(self, now: float) -> None:
         """Lower the estimate of a viewer that is silent, and end trials. Called a few times a second."""

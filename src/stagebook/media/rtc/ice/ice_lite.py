@@ -77,6 +77,8 @@ class IceLiteAgent:
         """The path, also without consent."""
         self._proved: Path | None = None
         """The last path over which the peer has shown that it receives what we send."""
+        self.quiet_seconds = 0.0
+        """How long nothing had come over the former path when the path last changed."""
 
     def password_for(self, ufrag: str) -> str | None:
         """Our password for one of our username fragments; None if the fragment is not valid for this connection."""
@@ -167,6 +169,7 @@ class IceLiteAgent:
 
     def _select(self, path: Path, now: float) -> None:
         self.path = self._selected = path
+        self.quiet_seconds = now - self.consent_at
         self.last_received_at = self.consent_at = now
 
     def restart(self, credentials: IceCredentials, *, now: float) -> None:

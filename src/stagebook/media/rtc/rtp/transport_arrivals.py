@@ -23,6 +23,9 @@ MAX_PACKETS_PER_MESSAGE = 200
 """Keeps a message below the size of a datagram: at most two bytes for each arrival and six for its status."""
 MAX_GAP_PACKETS = 3000
 """The numbers of a greater gap are not reported as lost. The next message begins behind it."""
+SILENT_SECONDS = 0.5
+"""After so long without a packet the path was dead. What was sent meanwhile is not reported as lost, since it tells
+nothing of the path that carries packets again. libwebrtc's receiver leaves out the same: its back window is as long."""
 MAX_LATE_MESSAGES = 8
 """Messages of a report for packets that an earlier report passed over. The oldest ones are left out."""
 
@@ -53,6 +56,8 @@ class TransportArrivals:
         self._pending: dict[int, int] = {}
         """When each packet since the last message arrived, in ticks, by its number without wrapping."""
         self._messages = 0
+        self._reported_tick = 0
+        """The last arrival of the last report."""
 
     def record(self, number: int, now: float) -> None:
         """Add the arrival of a packet with this 16-bit number. A second arrival of a number is ignored."""
@@ -74,10 +79,11 @@ class TransportArrivals:
         start = late
         while start < len(pending):
             number = pending[start][0]
-            first = self._next if number - self._next <= MAX_GAP_PACKETS else number
+            is_silent = pending[start][1] - self._reported_tick > SILENT_SECONDS * _TICKS_PER_SECOND
+            first = number if is_silent or number - self._next > MAX_GAP_PACKETS else self._next
             end = _message_end(pending, start)
             yield self._write(pending[start:end], first, sender_ssrc, media_ssrc)
-            self._next = pending[end - 1][0] + 1
+            self._next, self._reported_tick = pending[end - 1][0] + 1, pending[end - 1][1]
             start = end
 
     def _write(self, arrivals: Sequence[tuple[int, int]], first: int, sender_ssrc: int, media_ssrc: int) -> bytes:

@@ -123,6 +123,14 @@ class IncomingTrack:
         request as long as they need the keyframe."""
         self._keyframes.request(layer, self.layers.values(), now)
 
+    def change_path(self, now: float) -> None:
+        """Request a keyframe of the layers that are forwarded: packets and requests were lost on the publisher's former
+        path."""
+        self._keyframes.forget_last()
+        for layer in self.layers.values():
+            if self.is_followed(layer):
+                self.request_keyframe(layer, now)
+
     # Packets
 
     def receive(self, packet: RtpPacket, now: float) -> Layer | None:

@@ -25,6 +25,7 @@ from stagebook.media.rtc.sfu.publisher_feedback import FeedbackConnection, Publi
 from stagebook.media.rtc.sfu.relay.source_relay import SourceRelay
 from stagebook.media.rtc.sfu.simulcast.simulcast_layers import Layer
 from stagebook.media.rtc.sfu.statistics.engine_statistics import MediaCounters
+from stagebook.media.rtc.transport.peer_connection import LOST_MEDIA_SECONDS
 
 REPORT_INTERVAL_SECONDS = 1.0
 CODEC_SILENCE_SECONDS = 2.0
@@ -157,8 +158,11 @@ class Publisher:
         self._feedback.peer = peer
         self._reported_at = now
 
-    def path_changed(self) -> None:
-        """Nothing here depends on the network path."""
+    def path_changed(self, *, quiet_seconds: float, now: float) -> None:
+        """Request a keyframe of the layers that are forwarded, if too much was lost on the former path."""
+        video = self.track_of(MediaKind.VIDEO)
+        if video is not None and quiet_seconds >= LOST_MEDIA_SECONDS:
+            video.change_path(now)
 
     def closed(self) -> None:
         """The connection is closed."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.rtc.congestion.viewer_bandwidth import ViewerBandwidth
+from stagebook.media.rtc.ice.udp_socket import Path
 from stagebook.media.rtc.rtp.rtcp import (
     EstimatedMaximum,
     KeyframeRequest,
@@ -28,7 +29,7 @@ from stagebook.media.rtc.sfu.sending.send_schedule import SendSchedule
 from stagebook.media.rtc.sfu.source_track import SourceTrack
 from stagebook.media.rtc.sfu.statistics.engine_statistics import MediaCounters
 from stagebook.media.rtc.sfu.viewer_track import ViewerTrack
-from stagebook.media.rtc.transport.peer_connection import PeerConnection
+from stagebook.media.rtc.transport.peer_connection import LOST_MEDIA_SECONDS, PeerConnection
 
 KEYFRAME_REQUESTS_PER_SECOND = 0.5
 MAX_KEYFRAME_REQUESTS_AT_ONCE = 6
@@ -78,6 +79,8 @@ class Viewer:
             counters=counters,
             call_later=None if schedule is None else schedule.call_later,
         )
+        self._path: Path | None = None
+        """The last path over which it was sent to."""
         self._clock = None if schedule is None else schedule.clock
         self._reports_sent_at: dict[int, float] = {}
         """When the last sender reports were sent, by the middle 32 bits of their NTP times."""
@@ -113,16 +116,28 @@ class Viewer:
         """The transport is up: give the down tracks their SRTP session and path, and start them."""
         self._peer = peer
         self.repair.start(peer)
-        self.path_changed()
+        self._follow_path()
         for viewer_track in self._tracks.values():
             viewer_track.down_track.srtp = peer.outbound_srtp
             viewer_track.start(now)
 
-    def path_changed(self) -> None:
+    def path_changed(self, *, quiet_seconds: float, now: float) -> None:
         """Send to the peer's new address, from the socket that it reached. Without consent, send nothing."""
+        if self._follow_path():
+            self.bandwidth.change_path()
+            self._congested_wait_seconds = 0.0
+            if quiet_seconds >= LOST_MEDIA_SECONDS and self.video is not None and self._may_request_keyframe(now):
+                self.video.handle_keyframe_request(now)
+
+    def _follow_path(self) -> bool:
+        """Send to where the peer is. True if that is another path than the one before."""
         path = None if self._peer is None else self._peer.ice.path
         for viewer_track in self._tracks.values():
             viewer_track.down_track.set_path(path)
+        if path is None:
+            return False
+        before, self._path = self._path, path
+        return before not in (None, path)
 
     def closed(self) -> None:
         """The connection is closed: stop the down tracks, which hold libsrtp's handle, before it is freed."""

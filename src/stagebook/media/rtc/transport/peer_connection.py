@@ -32,6 +32,9 @@ from stagebook.media.rtc.transport.transport_statistics import TransportStatisti
 
 RTP_PACKETS_PER_SECOND = 5000
 """Limit for one publisher. 8.5 Mbit/s of video and an audio stream are about a thousand; keyframes come in bursts."""
+LOST_MEDIA_SECONDS = 1.0
+"""After so long without a packet over the former path, more is lost than retransmissions bring back: a path that takes
+its place needs a keyframe."""
 RTCP_COMPOUNDS_PER_SECOND = 200
 """Limit for one peer. A viewer with heavy loss sends about 50 NACKs a second."""
 
@@ -50,9 +53,9 @@ class MediaEndpoint(Protocol):
     def connected(self, peer: "PeerConnection", now: float) -> None:
         """The connection is CONNECTED. Called once, with the connection to send on."""
 
-    def path_changed(self) -> None:
+    def path_changed(self, *, quiet_seconds: float, now: float) -> None:
         """`ice.path` has changed: the peer has a new address, or there is no consent to send. Called only after
-        `connected`."""
+        `connected`. `quiet_seconds` is how long nothing had come over the former path; 0.0 without a new one."""
 
     def closed(self) -> None:
         """The connection is CLOSED. Called once, also for a connection that was never CONNECTED."""
@@ -130,7 +133,7 @@ class PeerConnection:
         """Take a verified connectivity check that came over `path` and named our `ufrag`."""
         path_changed = self.ice.receive_check(path=path, ufrag=ufrag, nominated=nominated, now=now)
         if path_changed and self.state is PeerState.CONNECTED:
-            self.endpoint.path_changed()
+            self._follow_path()
 
     def probe(self, path: Path, *, nominated: bool, now: float) -> None:
         """Ask the peer for a sign over `path` after a check from there, if it is needed. Before the handshake there is
@@ -150,25 +153,31 @@ class PeerConnection:
             return False
         path_changed = self.ice.receive_response(path, nominated=answered.nominated, now=now)
         if path_changed and self.state is PeerState.CONNECTED:
-            self.endpoint.path_changed()
+            self._follow_path()
         return True
 
     def expire_consent(self, now: float) -> None:
         """Stop sending without consent (RFC 7675). The caller does so several times a second."""
         if self.ice.expire_consent(now) and self.state is PeerState.CONNECTED:
-            self.endpoint.path_changed()
+            self._follow_path()
 
     def lose_path(self, path: Path) -> None:
         """A path cannot be used any more: its TCP connection has ended. The next verified datagram from anywhere gives
         another one."""
         if self.ice.lose_path(path) and self.state is PeerState.CONNECTED:
-            self.endpoint.path_changed()
+            self._follow_path()
 
     def restart_ice(self, *, credentials: IceCredentials, remote: RemoteTransport, now: float) -> None:
         """Start a new ICE session with new credentials of both sides. The DTLS association and the SRTP keys stay:
         the certificate fingerprints are the same (RFC 8842 section 5.5)."""
         self.ice.restart(credentials, now=now)
         self.remote = remote
+
+    def _follow_path(self) -> None:
+        has_path = self.ice.path is not None
+        quiet_seconds = self.ice.quiet_seconds if has_path else 0.0
+        # A new path has consent from the moment of its choice.
+        self.endpoint.path_changed(quiet_seconds=quiet_seconds, now=self.ice.consent_at)
 
     # DTLS
 
@@ -257,7 +266,7 @@ class PeerConnection:
             compound = srtp.unprotect_rtcp(datagram)
             if compound is not None:
                 if self.ice.receive_verified(path, now):
-                    self.endpoint.path_changed()
+                    self._follow_path()
                 self.endpoint.receive_rtcp(compound, now)
                 return
         else:
@@ -273,7 +282,7 @@ class PeerConnection:
                 self._statistics.received_packets += 1
                 self._statistics.received_bytes += len(packet)
                 if self.ice.receive_verified(path, now):
-                    self.endpoint.path_changed()
+                    self._follow_path()
                 self._received_on = path.socket
                 self.endpoint.receive_rtp(packet, now)
                 return

@@ -34,6 +34,11 @@ class Line:
         self.on_estimate_fell: Callable[[float], None] | None = None
         self.is_full = False
 
+    @property
+    def known_bps(self) -> int | None:
+        """The viewer is never silent."""
+        return self.estimate_bps
+
     def may_raise(self, bitrate_bps: int, now: float) -> bool:  # noqa: ARG002 - the answer does not depend on the time
         """Whether so much fits."""
         return self.estimate_bps is None or bitrate_bps <= self.estimate_bps

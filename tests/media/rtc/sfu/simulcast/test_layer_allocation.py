@@ -26,8 +26,14 @@ class Line:
 
     def __init__(self) -> None:
         self.estimate_bps: int | None = None
+        self.before_silence_bps: int | None = None
         self.on_estimate_fell: Callable[[float], None] | None = None
         self.is_full = True
+
+    @property
+    def known_bps(self) -> int | None:
+        """The estimate, without what a silence has lowered."""
+        return self.before_silence_bps or self.estimate_bps
 
     def may_raise(self, bitrate_bps: int, now: float) -> bool:  # noqa: ARG002 - the answer does not depend on the time
         """Whether so much fits."""
@@ -283,6 +289,15 @@ def test_a_publisher_of_one_layer_is_limited_and_the_video_pauses_until_it_fits(
     scenario.run(3)
     assert set(viewer.received()) == {"only"}
     assert scenario.limits[-1] is None
+
+
+def test_a_publisher_is_not_limited_by_a_viewer_that_is_silent() -> None:
+    scenario = AllocationScenario(["only"])
+    viewer = scenario.watching(3_000_000)
+    viewer.bandwidth.before_silence_bps = 3_000_000
+    viewer.narrow(50_000)
+    scenario.run(3)
+    assert scenario.limits == []
 
 
 def test_a_publisher_is_not_limited_while_one_viewer_can_take_all() -> None:

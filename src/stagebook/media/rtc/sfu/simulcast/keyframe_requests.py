@@ -28,6 +28,10 @@ class KeyframeRequests:
         self._sent_at = float("-inf")
         self._budget = RtcpBudget(per_second=KEYFRAMES_PER_SECOND, burst=MAX_KEYFRAMES_AT_ONCE)
 
+    def forget_last(self) -> None:
+        """The last request was lost: the next one needs not wait for KEYFRAME_INTERVAL_SECONDS."""
+        self._sent_at = float("-inf")
+
     def request(self, layer: Layer, layers: Iterable[Layer], now: float) -> None:
         """Request a keyframe of a layer, one of `layers`, if the budget allows.
 

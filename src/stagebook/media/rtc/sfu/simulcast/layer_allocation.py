@@ -59,6 +59,10 @@ _NO_VIDEO: Final = (LayerMode.AUDIO_ONLY, LayerMode.PAUSED)
 class WatchedBandwidth(Bandwidth, Protocol):
     """As Bandwidth, and it tells of a fall."""
 
+    @property
+    def known_bps(self) -> int | None:
+        """As `estimate_bps`; while the viewer is silent, what was estimated before."""
+
     on_estimate_fell: Callable[[float], None] | None
     """Called with the time when the estimate has fallen."""
 
@@ -354,7 +358,8 @@ class LayerAllocation:
             self._limit_publisher(limit)
 
     def _limit_for(self, watching: list[tuple[VideoViewer, ViewerTrack]]) -> int | None:
-        estimates = [viewer.bandwidth.estimate_bps for viewer, _ in watching]
+        # A line that carries nothing for some seconds is no reason to let the publisher send less.
+        estimates = [viewer.bandwidth.known_bps for viewer, _ in watching]
         known = [each for each in estimates if each is not None]
         if not known or len(known) < len(estimates) or not self._versions or not self._has_one_layer():
             return None
