@@ -117,10 +117,10 @@ async def test_webhooks_write_sessions_participants_and_events(tmp_path: Path, l
         await watch.history.on_webhook(published)
         stage = watch.harness.manager.stages.find(ARN)
         assert (stage.name, stage.tags, stage.active_session_id) == ("lobby", {"livekit:room": "lobby"}, SESSION)
-        live = watch.harness.manager.live_session(ARN)
+        live = watch.harness.manager.live.session(ARN)
         assert live is not None
         assert (live.participants, live.publishers) == (1, 1)
-        assert watch.harness.manager.live_totals().participants == 1
+        assert watch.harness.manager.live.totals().participants == 1
         left = livekit.leave("lobby", ANN, reason=models.DisconnectReason.PARTICIPANT_REMOVED)
         await watch.history.on_webhook(left)
         await watch.history.on_webhook(left)
@@ -203,7 +203,7 @@ async def test_what_the_book_refuses_lets_the_book_be_read_again(
         await watch.history.on_webhook(livekit.enter("lobby", ANN, "ann", tracks=1))
         await watch.poll()
         with monkeypatch.context() as refusing:
-            refusing.setattr(watch.harness.manager, "record", _refuse)
+            refusing.setattr(watch.harness.manager.room_records, "record", _refuse)
             with pytest.raises(ChangeRefusedError):
                 await watch.history.on_webhook(livekit.enter("lobby", BOB, "bob"))
         with pytest.raises(ServerBusyError):
@@ -230,7 +230,7 @@ async def test_a_killed_run_is_continued(tmp_path: Path, livekit: FakeLiveKit) -
     async with watching(tmp_path, livekit, clock=clock) as watch:
         with pytest.raises(ServerBusyError):
             await watch.history.on_webhook(livekit.webhook("room_started", "lobby"))
-        assert watch.harness.manager.live_totals().publishers == 1
+        assert watch.harness.manager.live.totals().publishers == 1
         await watch.poll()
         assert watch.names(ANN) == ["JOINED", "PUBLISH_STARTED"]
         assert watch.names(BOB) == ["JOINED", "LEFT"]

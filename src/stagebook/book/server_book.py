@@ -1,11 +1,12 @@
-"""What a server asks of its book, besides what the stage manager does."""
+"""What a server asks of its book, besides what the stage manager does: counts for the metrics, and its commits."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from stagebook.book.book_errors import BookFailedError
-from stagebook.book.measured_book import MeasuredBook
+from stagebook.book.event_counts import EventCounts
 from stagebook.book.store import Book
+from stagebook.latency_histogram import LatencyHistogram
 
 
 class CommitObserver(Protocol):
@@ -19,6 +20,26 @@ class CommitObserver(Protocol):
 
         `submitters` are those of a bounded number of its first transactions.
         """
+
+
+class MeasuredBook(Protocol):
+    """The counts of a book that is open for writing."""
+
+    @property
+    def backlog(self) -> int:
+        """The number of transactions that were submitted and are not durable yet."""
+
+    @property
+    def event_counts(self) -> EventCounts:
+        """The events that were submitted since the book was opened."""
+
+    @property
+    def append_latency(self) -> LatencyHistogram:
+        """The time from the submission of transactions to their durability."""
+
+    @property
+    def stage_count(self) -> int:
+        """The number of stages of all accounts, without deleted ones; those that are not durable yet count."""
 
 
 class ServerBook(Book, MeasuredBook, Protocol):

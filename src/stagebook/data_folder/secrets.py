@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import msgspec
 
-from stagebook.api.access.sigv4.access_key_form import new_access_key_id, new_secret_access_key
+from stagebook.api.access.sigv4.credentials import new_access_key_id, new_secret_access_key
 from stagebook.book.tables.stream_key_seal import SECRET_SIZE_BYTES
 from stagebook.data_folder.folder_permissions import (
     FILE_MODE,

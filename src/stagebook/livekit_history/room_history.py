@@ -266,7 +266,7 @@ class RoomHistory:
         if not changes:
             return None
         try:
-            return self._manager.record(changes)
+            return self._manager.room_records.record(changes)
         except ChangeRefusedError:
             # A defect, or a stage that was deleted concurrently. The next poll restores the sessions of the book and
             # then reads the rooms; webhooks are refused until it is done.

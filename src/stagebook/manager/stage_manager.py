@@ -13,16 +13,16 @@ services directly:
     manager.ingest_configurations  ingest configurations
     manager.configurations         encoder and storage configurations
     manager.compositions           server-side composition
+    manager.live                   what is live on the stages at this moment
+    manager.room_records           what happened in the rooms of an external LiveKit server
     manager.control                what a test controls in decisions
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from itertools import islice
 
-from stagebook.book.changes import Change, PutParticipant, PutStage
 from stagebook.book.decision_book import DecisionBook
-from stagebook.book.store import Durable
 from stagebook.manager.compositions.composition_requests import CompositionRequests
 from stagebook.manager.compositions.composition_service import ChannelDirectory, CompositionService
 from stagebook.manager.participants.engine_events import EngineEvents
@@ -41,22 +41,19 @@ from stagebook.manager.resources.stage_service import StageService
 from stagebook.manager.resources.tag_service import TagService
 from stagebook.manager.resources.token_service import TokenService
 from stagebook.manager.session.decision_control import DecisionControl
-from stagebook.manager.session.observed_rooms import ObservedRooms
+from stagebook.manager.session.live_state import LiveState
+from stagebook.manager.session.observed_rooms import ObservedRooms, RoomRecords
 from stagebook.manager.session.order_dispatcher import OrderDispatcher
-from stagebook.manager.session.session_registry import LiveConnection, LiveSession, LiveTotals
 from stagebook.manager.session.transaction import SessionRules
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.manager.tokens.authorization import Authorization
 from stagebook.manager.tokens.token_authority import Endpoints, TokenAuthority
 from stagebook.media.composition.composition_port import CompositionEngine
-from stagebook.media.connection_statistics import ConnectionStatistics
-from stagebook.media.port import MediaEngine, MediaRefusedError
+from stagebook.media.port import MediaEngine
 from stagebook.media.recording.recording_port import RecordingEngine
 from stagebook.stage.clock import Clock, Instant, Randomness
-from stagebook.stage.errors import ServerBusyError
 from stagebook.stage.events import Cause
 from stagebook.stage.limits import Limits
-from stagebook.stage.resources import ParticipantState
 from stagebook.stage.room_stages import is_room_stage
 from stagebook.stage.session.session_facts import SessionClosed
 from stagebook.stage.session.session_state import Session
@@ -97,12 +94,12 @@ class StageManager:
         self.limits = limits
         self.region = region
         self._media = media
-        self._rooms: ObservedRooms | None = None
         of_connections = connection_randomness or randomness
         dispatcher = OrderDispatcher(media=media)
         rules = SessionRules(limits=limits, linger_ms=linger_ms)
         self._unit = UnitOfWork(book=book, clock=clock, randomness=randomness, rules=rules, dispatcher=dispatcher)
         self.control = DecisionControl(self._unit)
+        self.live = LiveState(registry=self._unit.registry, media=media)
         self._presence = PresencePublisher(sessions=self._unit.registry.sessions, durable=self._unit.durable)
         self._unit.changed = self._session_changed
         dispatcher.close_events = self._presence.close
@@ -187,6 +184,7 @@ class StageManager:
             on_deleted=self.compositions.stage_deleted,
             recordings=self._recordings,
         )
+        self.room_records = RoomRecords(unit, note_created=self.stages.note_created)
         self.tags = TagService(unit=unit, stages=self.stages, compositions=self.compositions)
         self.replications = ReplicationService(
             book=book, unit=unit, authorization=authorization, limits=limits, randomness=of_connections
@@ -194,28 +192,8 @@ class StageManager:
 
     def observe(self, rooms: ObservedRooms) -> None:
         """Add the rooms of an external LiveKit server, whose sessions survive a restart. Call it before `start`."""
-        self._rooms = rooms
+        self.live.rooms = rooms
         self.stages.rooms = rooms
-
-    def record(self, changes: list[Change]) -> Durable:
-        """Submit what happened in observed rooms as one transaction; return what to await until it is durable.
-
-        Raises BookFailedError and ChangeRefusedError.
-        """
-        durable = self._unit.submit(changes)
-        for change in changes:
-            if isinstance(change, PutStage):
-                self.stages.note_created(change.stage.account_id)
-        # Each join of a room is another participant: one that has left is not put again.
-        left = [each for each in changes if isinstance(each, PutParticipant) and not _is_connected(each)]
-        if left:
-            durable.add_done_callback(lambda _done: self._forget(left))
-        return durable
-
-    def _forget(self, changes: Sequence[PutParticipant]) -> None:
-        for change in changes:
-            where = (change.stage_arn, change.session_id, change.participant.participant_id)
-            self._unit.book.forget_participant(*where)
 
     def require_capacity(self) -> None:
         """Raise ServerBusyError if too many transactions wait for the book."""
@@ -263,7 +241,7 @@ class StageManager:
         return recovered
 
     def _is_observed(self, stage_arn: str) -> bool:
-        return self._rooms is not None and is_room_stage(stage_arn)
+        return self.live.rooms is not None and is_room_stage(stage_arn)
 
     def _require_unused(self, arn: str) -> None:
         self.compositions.require_unused(arn)
@@ -272,31 +250,6 @@ class StageManager:
     def _session_changed(self, session: Session, participant_ids: Collection[str]) -> None:
         self._presence.changed(session, participant_ids)
         self.compositions.session_changed(session)
-
-    def live_totals(self) -> LiveTotals:
-        """Return the numbers of sessions, participants, publishers and subscriptions that are live now."""
-        totals = self._unit.registry.totals()
-        return totals if self._rooms is None else totals + self._rooms.totals()
-
-    def live_session(self, stage_arn: str) -> LiveSession | None:
-        """Return what is live on a stage now, None without an open session."""
-        if self._rooms is not None and is_room_stage(stage_arn):
-            return self._rooms.live_session(stage_arn)
-        return self._unit.registry.live_session(stage_arn)
-
-    def live_connections(self, stage_arn: str, participant_id: str) -> tuple[LiveConnection, ...]:
-        """Return the media connections of a participant that is on a stage now; empty if it is not."""
-        return self._unit.registry.live_connections(stage_arn, participant_id)
-
-    async def connection_statistics(self, connection_ids: Sequence[str]) -> tuple[ConnectionStatistics, ...]:
-        """Return what the media engine knows of the open ones of these connections.
-
-        Raises ServerBusyError.
-        """
-        try:
-            return await self._media.statistics(connection_ids)
-        except MediaRefusedError as error:
-            raise ServerBusyError(error.detail) from error
 
     @property
     def unknown_stream_keys(self) -> int:
@@ -365,7 +318,3 @@ class StageManager:
         while True:
             self.tick()
             await asyncio.sleep(interval_seconds)
-
-
-def _is_connected(change: PutParticipant) -> bool:
-    return change.participant.state is ParticipantState.CONNECTED

@@ -113,12 +113,12 @@ def watch_routes(parts: ServerParts, calls: OperationCalls, access: WatchAccessP
     places = ReaderPlaces(RESPONSES_AT_ONCE, counted="open exports")
     yield from SessionRoutes(history=parts.history, cursors=cursors, places=places, clock=clock, region=region).routes()
     yield StageRoutes(
-        history=parts.history, live_session=parts.manager.live_session, cursors=cursors, clock=clock
+        history=parts.history, live_session=parts.manager.live.session, cursors=cursors, clock=clock
     ).route()
     yield from CompositionRoutes(history=parts.history, cursors=cursors, region=region).routes()
     yield ConnectionRoutes(
-        live_connections=parts.manager.live_connections,
-        statistics=parts.manager.connection_statistics,
+        live_connections=parts.manager.live.connections,
+        statistics=parts.manager.live.statistics,
         region=region,
     ).route()
     yield ExportRoutes(history=parts.history, places=places, region=region).route()

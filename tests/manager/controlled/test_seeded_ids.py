@@ -77,7 +77,7 @@ async def test_the_same_seed_in_two_accounts_makes_equal_ids_while_both_are_conn
         ids.set_seed(7)
 
         assert await story(harness, "210987654321") == first
-        assert harness.manager.live_totals().publishers == 2
+        assert harness.manager.live.totals().publishers == 2
 
 
 async def test_ids_that_exist_in_an_account_are_passed_over(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ async def test_ids_that_exist_in_an_account_are_passed_over(tmp_path: Path) -> N
         second = await story(harness, ACCOUNT)
 
         assert not set(second) & set(first)
-        assert harness.manager.live_totals().publishers == 2
+        assert harness.manager.live.totals().publishers == 2
 
 
 async def test_the_id_of_a_deleted_stage_is_passed_over(tmp_path: Path) -> None:

@@ -3,8 +3,12 @@
 Resources, quotas and call rates belong to an account. So tests that have an account each do not see each other.
 """
 
-from stagebook.api.access.sigv4.access_key_form import new_access_key_id, new_secret_access_key
-from stagebook.api.access.sigv4.credentials import AwsCredential, CredentialStore
+from stagebook.api.access.sigv4.credentials import (
+    AwsCredential,
+    CredentialStore,
+    new_access_key_id,
+    new_secret_access_key,
+)
 from stagebook.stage.clock import Randomness
 from stagebook.stage.errors import ServerBusyError
 

@@ -33,7 +33,9 @@ def build_metrics(settings: Settings, server: MeasuredServer, *, keys: ApiAccess
             ProcessMetrics(version=server.version, started_at=started_at),
             BookMetrics(server.book, path=server.book_path),
             RetentionMetrics(lambda: server.retention.status),
-            StageMetrics(server.manager),
+            StageMetrics(
+                totals=server.manager.live.totals, unknown_stream_keys=lambda: server.manager.unknown_stream_keys
+            ),
             RequestMetrics(
                 server.requests.all,
                 connections=server.connections,

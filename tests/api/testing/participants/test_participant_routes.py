@@ -146,7 +146,7 @@ async def test_a_deleted_participant_has_left(peers: PeerHarness, stage_arn: str
     ann = await peers.participant(stage_arn, "join")
     await peers.call("DELETE", ann.path, status=204)
     await peers.call("GET", ann.path, status=404)
-    live = peers.manager.live_session(stage_arn)
+    live = peers.manager.live.session(stage_arn)
     assert live is not None
     assert live.participants == 0
 

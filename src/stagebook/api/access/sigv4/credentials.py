@@ -1,16 +1,20 @@
-"""The access keys that may sign requests."""
+"""The access keys that may sign requests, and new ones in the form of those of AWS."""
 
 import re
+import string
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from stagebook.api.access.identity import Identity
 from stagebook.api.access.policy import ALLOW_EVERYTHING, Policy
+from stagebook.stage.clock import Randomness
 
 _ACCESS_KEY_ID = re.compile(r"[A-Za-z0-9_]{1,128}")
 _ACCOUNT_ID = re.compile(r"[0-9]{12}")
 _USER_NAME = re.compile(r"[A-Za-z0-9+=,.@_-]{1,64}")
+_ID_LETTERS = string.ascii_uppercase + "234567"
+_SECRET_LETTERS = string.ascii_letters + string.digits + "+/"
 
 
 class AwsCredential(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,3 +77,18 @@ class CredentialStore:
 
     def __iter__(self) -> Iterator[AwsCredential]:
         return iter(self._by_id.values())
+
+
+def new_access_key_id(randomness: Randomness) -> str:
+    """Return a new id: AKIA and 16 base32 characters."""
+    return "AKIA" + _letters(randomness, _ID_LETTERS, count=16)
+
+
+def new_secret_access_key(randomness: Randomness) -> str:
+    """Return a new secret: 40 base64 characters."""
+    return _letters(randomness, _SECRET_LETTERS, count=40)
+
+
+def _letters(randomness: Randomness, alphabet: str, *, count: int) -> str:
+    # The sizes of both alphabets are powers of two that divide 256, so the remainder of a byte has no bias.
+    return "".join(alphabet[byte % len(alphabet)] for byte in randomness.token_bytes(count))

@@ -67,7 +67,7 @@ class RecordedPeer:
         return causes[0].value if causes and causes[0] is not None else None
 
     def _session_ids(self, stage_arn: str) -> set[str]:
-        live = self._services.manager.live_session(stage_arn)
+        live = self._services.manager.live.session(stage_arn)
         own = set() if self.session_id is None else {self.session_id}
         return own if live is None else own | {live.session_id}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from stagebook.book.measured_book import MeasuredBook
+from stagebook.book.server_book import MeasuredBook
 
 
 class BookMetrics:

@@ -1,33 +1,26 @@
 """Metrics of what is live on the stages. Numbers only: no stage and no participant is named."""
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from stagebook.manager.session.session_registry import LiveTotals
 
 
-class MeasuredStages(Protocol):
-    """What the stage manager knows about the stages."""
-
-    def live_totals(self) -> LiveTotals:
-        """Return the numbers of sessions, participants, publishers and subscriptions that are live now."""
-
-    @property
-    def unknown_stream_keys(self) -> int:
-        """How many encoders were refused because their stream key names no attached configuration."""
-
-
 class StageMetrics:
     """Reads the metrics of the stages."""
 
-    def __init__(self, stages: MeasuredStages) -> None:
-        self._stages = stages
+    def __init__(self, *, totals: Callable[[], LiveTotals], unknown_stream_keys: Callable[[], int]) -> None:
+        """`totals` returns what is live now.
+
+        `unknown_stream_keys` returns how many encoders were refused because their key names no attached configuration.
+        """
+        self._totals = totals
+        self._unknown_stream_keys = unknown_stream_keys
 
     def __call__(self) -> Iterator[Metric]:
         """Yield the families."""
-        live = self._stages.live_totals()
+        live = self._totals()
         for name, value, text in (
             ("sessions", live.sessions, "Stage sessions that are running, those that begin or linger included."),
             ("participants", live.participants, "Participants that are connected to a stage, replicas included."),
@@ -38,5 +31,5 @@ class StageMetrics:
         yield CounterMetricFamily(
             "stagebook_unknown_stream_keys",
             "Encoders that were refused because their stream key belongs to no stage.",
-            value=self._stages.unknown_stream_keys,
+            value=self._unknown_stream_keys(),
         )
