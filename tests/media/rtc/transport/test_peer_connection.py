@@ -21,6 +21,8 @@ from stagebook.media.rtc.transport.handshake_slots import MAX_HANDSHAKES_PER_NET
 from stagebook.media.rtc.transport.peer_connection import (
     RTCP_COMPOUNDS_PER_SECOND,
     RTP_PACKETS_PER_SECOND,
+    SMALL_PACKET_SIZE_BYTES,
+    SMALL_PACKET_UNITS,
     PeerConnection,
     PeerState,
 )
@@ -150,15 +152,22 @@ def test_packets_with_a_payload_type_that_was_not_negotiated_are_not_decrypted(m
     assert harness.statistics.unnegotiated_packets == 4
 
 
-@pytest.mark.parametrize("kind", ["RTP", "RTCP"])
-def test_packets_beyond_the_rate_limit_are_not_decrypted(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("datagram", "limit"),
+    [
+        (b"\x80\x60" + bytes(SMALL_PACKET_SIZE_BYTES - 2), RTP_PACKETS_PER_SECOND),
+        (b"\x80\x60" + bytes(SMALL_PACKET_SIZE_BYTES - 3), RTP_PACKETS_PER_SECOND // SMALL_PACKET_UNITS),
+        (b"\x81\xce" + bytes(40), RTCP_COMPOUNDS_PER_SECOND),
+    ],
+    ids=["RTP", "small RTP", "RTCP"],
+)
+def test_packets_beyond_the_rate_limit_are_not_decrypted(
+    datagram: bytes, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     harness = Harness()
     harness.check()
     harness.complete_handshake()
     decrypted = count_decryptions(monkeypatch)
-    is_rtp = kind == "RTP"
-    limit = RTP_PACKETS_PER_SECOND if is_rtp else RTCP_COMPOUNDS_PER_SECOND
-    datagram = b"\x80\x60" + bytes(40) if is_rtp else b"\x81\xce" + bytes(40)
     for _ in range(limit + 10):
         harness.peer.receive_media(datagram, harness.path(), 0.0)
     assert decrypted.call_count == limit

@@ -32,6 +32,11 @@ from stagebook.media.rtc.transport.transport_statistics import TransportStatisti
 
 RTP_PACKETS_PER_SECOND = 5000
 """Limit for one publisher. 8.5 Mbit/s of video and an audio stream are about a thousand; keyframes come in bursts."""
+SMALL_PACKET_SIZE_BYTES = 400
+SMALL_PACKET_UNITS = 5
+"""A datagram below this size counts as so many. Each packet is sent on to all viewers, and costs the engine about as
+much whatever its size: tiny packets would cost a publisher little and the others most. Audio and the ends of frames are
+small, some 300 packets a second with simulcast."""
 LOST_MEDIA_SECONDS = 1.0
 """After so long without a packet over the former path, more is lost than retransmissions bring back: a path that takes
 its place needs a keyframe."""
@@ -273,7 +278,7 @@ class PeerConnection:
             if datagram[1] & 0x7F not in self._payload_types:
                 self._statistics.unnegotiated_packets += 1
                 return
-            self._rtp_packets_left -= 1
+            self._rtp_packets_left -= 1 if len(datagram) >= SMALL_PACKET_SIZE_BYTES else SMALL_PACKET_UNITS
             if self._rtp_packets_left < 0:
                 self._statistics.packets_over_limit += 1
                 return
