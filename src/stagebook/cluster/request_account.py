@@ -11,7 +11,7 @@ A request has no account (None) if any node can serve it: health, metrics, files
 book, and every request without valid credentials, which any node refuses. Presigned URLs are such requests, because
 this server does not support them.
 
-All of this is for requests of strangers, so the work is bounded: the server limits the head of a request to 64 KiB and
+Any client can send such requests, so the work is bounded: the server limits the head of a request to 64 KiB and
 128 header fields, at most MAXIMUM_SUBPROTOCOLS offered subprotocols are read, and bodies have limits of their own.
 """
 

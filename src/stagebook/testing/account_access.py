@@ -29,7 +29,7 @@ def client_environment(account: Account, *, endpoint_url: str, region: str) -> d
         "AWS_ENDPOINT_URL_IVS_REALTIME": endpoint_url,
         "AWS_ACCESS_KEY_ID": account.access_key_id,
         "AWS_SECRET_ACCESS_KEY": account.secret_access_key,
-        # Of other credentials: it would be sent with this key, which has none, and be refused.
+        # A session token of other credentials would be sent with this key, and be refused.
         "AWS_SESSION_TOKEN": "",
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,

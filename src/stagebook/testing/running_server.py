@@ -139,7 +139,7 @@ class StagebookServer:
         return StageComposition(self._calls, arn)
 
     def seed(self, seed: int | None) -> None:
-        """Let the ids from now on follow from `seed`, so that whole answers can be compared. None: random again."""
+        """Let further ids follow from `seed`, so that whole answers can be compared. None: random again."""
         self._has_seed = seed is not None
         self._calls.call("PUT", "seed", object, {"seed": seed})
 

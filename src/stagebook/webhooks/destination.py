@@ -82,7 +82,7 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     `target` is the URL of an HTTP endpoint or of an SQS queue, the ARN of an SNS topic, or the name or ARN of an event
     bus. `secrets` sign the messages to an HTTP endpoint, newest first. While a secret is being replaced there are two,
     and the second one is used until `previous_secret_until_ms`. `region` and `endpoint_url` are those of an AWS
-    service; without them, boto3's own configuration counts. `is_managed` is true if the settings define it.
+    service; without them, boto3's own configuration applies. `is_managed` is true if the settings define it.
     `disabled_reason` is None while it is enabled. `revision` grows with each change.
     """
 

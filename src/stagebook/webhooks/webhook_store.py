@@ -217,7 +217,7 @@ class WebhookStore:
         return {row[0]: _record(Backlog, row) for row in self._rows(_BACKLOGS)}
 
     def position(self, destination_id: str) -> int:
-        """Return the position of the live run: all events up to it are finished, but those of sessions that lag."""
+        """Return the position of the live run: all events up to it are finished, except those of sessions that lag."""
         rows = self._rows("SELECT position FROM run WHERE destination_id = :id AND kind = 0", id=destination_id)
         return int(rows[0][0]) if rows else 0
 

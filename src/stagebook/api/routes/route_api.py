@@ -43,7 +43,8 @@ from stagebook.error_traceback import drop_traceback
 from stagebook.log_rate_limit import LogRateLimit
 
 MAXIMUM_REQUESTS = 96
-"""Requests in progress. Fewer reads than may wait for a history process, so no key and no account fills that queue."""
+"""Maximum number of requests in progress: fewer than the reads that may wait for a history process, so that the
+requests of one key or account cannot fill that queue."""
 MAXIMUM_BODY_SIZE_BYTES = 256 * 1_024
 BODY_TIMEOUT_SECONDS = 20.0
 MAXIMUM_LOGGED_LENGTH = 128
@@ -173,10 +174,10 @@ class RouteApi:
         raise ApiRefusedError(status=404, code=ApiProblemCode.NOT_FOUND, detail="no such path")
 
     async def _send_stream(self, scope: Scope, receive: Receive, send: Send, response: StreamingResponse) -> None:
-        """Send a response part by part. Its generator is started, and it is closed whatever ends it.
+        """Send a response part by part. Its generator is started, and is closed in any case.
 
-        It is counted when its first part is there: an error before is another response. Raises
-        ClientDisconnectedError when the client closes the connection, also while no part is there to be sent.
+        It is counted with its first part, because an error before that becomes another response. Raises
+        ClientDisconnectedError when the client closes the connection, also while there is no part to send.
         """
         bound_output = scope.get("extensions", {}).get(BOUND_OUTPUT_EXTENSION)
         if bound_output is not None:

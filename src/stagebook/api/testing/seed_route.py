@@ -1,4 +1,4 @@
-"""PUT /testing/v1/seed: ids from now on follow from a number."""
+"""PUT /testing/v1/seed: further ids follow from a number."""
 
 from typing import Annotated, TypeAlias
 
@@ -30,7 +30,7 @@ class SeedRoute:
             method="PUT",
             template="/testing/v1/seed",
             action="SetSeed",
-            summary="Let ids follow from a number from now on",
+            summary="Let further ids follow from a number",
             handle=self._set,
             body=SeedDocument,
             response=SeedDocument,

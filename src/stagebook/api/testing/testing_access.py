@@ -2,9 +2,9 @@
 
 Whoever may call it controls the server. So three things are checked:
 
-* The client's address is a loopback address, and no proxy has forwarded the request. A
-  proxy on this machine that adds none of the usual header fields cannot be told from a program on it.
-* The Host is not a name that somebody else may own (DNS rebinding, see `local_hosts`).
+* The client's address is a loopback address, and no proxy has forwarded the request. A proxy on this machine that adds
+  none of the usual header fields looks like a program on it.
+* The Host is not a name that an attacker may own (DNS rebinding, see `local_hosts`).
 * No web page has made the request: browsers add an Origin or Sec-Fetch-Site to all requests that change something.
 """
 

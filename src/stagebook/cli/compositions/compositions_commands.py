@@ -17,7 +17,7 @@ def add_commands(commands: Commands) -> None:
     compositions = commands.add_parser("compositions", help="list compositions, and show one with its events")
     actions = compositions.add_subparsers(required=True, metavar="ACTION")
 
-    show_all = actions.add_parser("list", help="list compositions, the newest first, however long ago they ended")
+    show_all = actions.add_parser("list", help="list running and ended compositions, the newest first")
     show_all.add_argument("--stage", metavar="ARN", help="compositions of the stage with this ARN or id")
     show_all.add_argument(
         "--state", choices=("open", "ended"), help="only those that run, or only those that have ended"

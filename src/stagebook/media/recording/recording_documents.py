@@ -15,7 +15,7 @@ from stagebook.media.recording.recording_port import RecordingRequest
 
 
 class RecordingDocuments:
-    """Those of one participant's recording."""
+    """The documents of one participant's recording."""
 
     def __init__(self, request: RecordingRequest, *, objects: ObjectWriter, journal: Callable[[bytes], None]) -> None:
         """`journal` appends bytes to a file of the recording, which must be in the file when it returns."""
@@ -26,7 +26,7 @@ class RecordingDocuments:
         self.has_begun = False
 
     def begin(self) -> None:
-        """Write down what the recording is, before anything of it. Only the first call does something."""
+        """Write the description of the recording to the journal, before any object. Further calls have no effect."""
         if self.has_begun:
             return
         self.has_begun = True
@@ -38,7 +38,7 @@ class RecordingDocuments:
         self._objects.put(metadata_name(RecordingStatus.STARTED), document, JSON_TYPE)
 
     def end(self, status: RecordingStatus, message: str | None, *, ended_ms: int, duration_ms: int) -> None:
-        """Write down how the recording has ended, and put the metadata that say it.
+        """Write to the journal how the recording has ended, and put the metadata about it.
 
         `ended_ms` is the wall-clock time in milliseconds since the epoch.
         """

@@ -1,7 +1,7 @@
 """The timeline of a recording: it starts at 0 with the first media, and has no gaps between parts.
 
 Within a part, the source's own time is used: whatever a publisher does not send is a gap in its media, which the
-recording fills. A time is believed if it agrees with what was placed before:
+recording fills. A time is accepted if it agrees with what was placed before:
 
 * Audio leads. It follows its own newest packet, or, after a silence of HEARD_MS, the newest media.
 * Video is at most MAX_SKEW_US away from audio. Without audio, it follows the newest media.
@@ -20,7 +20,7 @@ import msgspec
 from stagebook.media.codecs.codec_names import MediaKind
 
 MAX_LEAD_US: Final = 10_000_000
-"""More than what waits anywhere between a publisher and the recorder."""
+"""How far media may be ahead of the wall clock: more than any queue between a publisher and the recorder holds."""
 MAX_SKEW_US: Final = 2_000_000
 """How far media may be from the media before it: the kinds arrive with different delays."""
 HEARD_MS: Final = 1_000
@@ -134,7 +134,7 @@ class RecordingTimeline:
         """Let the next part begin at a time, at which the recording ends until then."""
         if self._offset_us is not None:
             lead_us = time_us - self._paced_at(self._now_ms())
-            # What is left of it lets the frames of the next part come unevenly.
+            # The rest of the lead allows frames of the next part to arrive unevenly.
             self._lead_us = max(0, min(lead_us, MAX_LEAD_US - MAX_SKEW_US))
         self._offset_us, self._resume_us = None, time_us
 

@@ -23,7 +23,7 @@ from stagebook.media.port import (
 VIDEO_PARAMETERS = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
 CONNECT_TIMEOUT_SECONDS = 5.0
 _SUFFIX = "/silent"
-"""Ends the ids of their connections, which therefore differ from all ids of the stage manager."""
+"""The end of the ids of their connections, so that these differ from all ids of the stage manager."""
 
 
 class FeedOpener(Protocol):

@@ -40,7 +40,7 @@ class SharedBearerKeys:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Read no longer, and close the connection."""
+        """Stop reading, and close the connection."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -110,7 +110,7 @@ class OutputWatch:
             self._timer = self._loop.call_later(self._timeout_seconds, self._on_timeout)
 
     def stop(self) -> None:
-        """Observe the write buffer no longer."""
+        """Stop observing the write buffer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,6 +1,6 @@
 """How a participant without media fails to join, to publish and to subscribe, with each error code.
 
-Each function makes what really causes the code in the stage manager. A code that the event cannot have is refused, with
+Each function gives the stage manager the input that causes the code. A code that the event cannot have is refused, with
 the call that causes it.
 """
 
@@ -102,8 +102,8 @@ async def fail_join(participant: SimulatedParticipant, code: ErrorCode) -> None:
 async def _without(participant: SimulatedParticipant, capability: Capability) -> Claims:
     """Return the claims of a token of this participant that lacks a capability.
 
-    A participant may show another token of the server. Tokens that are signed with a key of one's own replace each
-    other by an exchange only: a participant that is on the stage with such a token exchanges it first.
+    A participant may show another token of the server. Self-signed tokens replace each other by
+    an exchange only: a participant that is on the stage with such a token exchanges it first.
     """
     claims = participant.admit()
     if capability not in claims.capabilities:

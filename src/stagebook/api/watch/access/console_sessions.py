@@ -1,9 +1,9 @@
 """The sessions of the console: a browser signs in with a bearer key and gets a cookie for it.
 
 The cookie holds a random id, and the server keeps its SHA-256, in memory only: a restart signs everybody out. The id
-begins with the account, so that any node of a cluster knows which one has the session. A session
-ends when its key is revoked or expires, when it has not been used for IDLE_SECONDS, LIFETIME_SECONDS after the sign-in,
-and when the user signs out. Both times are of the monotonic clock, so that nobody extends a session by setting a clock.
+begins with the account, so that any node of a cluster knows which one has the session. A session ends when its key is
+revoked or expires, when it has not been used for IDLE_SECONDS, LIFETIME_SECONDS after the sign-in, and when the user
+signs out. Both times use the monotonic clock, so that a changed wall clock extends no session.
 """
 
 import re
@@ -103,7 +103,7 @@ class ConsoleSessions:
 
 
 def session_account(session_id: str) -> str | None:
-    """Return the account at the beginning of a session id; None if it has not the form of one."""
+    """Return the account at the beginning of a session id; None if the text has another form."""
     match = _ID.fullmatch(session_id)
     return None if match is None else match[1]
 

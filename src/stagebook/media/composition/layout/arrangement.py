@@ -42,7 +42,7 @@ def _grid(shown: list[ArrangedParticipant], layout: GridLayout, canvas: PictureS
 
 
 def _pip(shown: list[ArrangedParticipant], layout: PipLayout, canvas: PictureSize) -> tuple[Placement, ...]:
-    """Draw a window above a grid of all others, whose tiles fill the canvas. Who is featured is not in the window."""
+    """Draw a window above a grid of all others that fills the canvas. A featured participant is not in the window."""
     featured = take_marked(shown, layout.featured_participant_attribute)
     inner = take_marked(shown, layout.pip_participant_attribute)
     style = TileStyle(ratio=VideoAspectRatio.AUTO, gap_pixels=layout.grid_gap_pixels)

@@ -1,10 +1,9 @@
 """The sound of one participant on one timeline: a jitter buffer that a mixer plays at the pace of its own clock.
 
 Sound is played `delay_samples` after it has arrived, so that late packets are still in time. How early packets are is
-observed. If they come closer to their time, or stay further away from it than they should (the participant's clock is
-not ours, or the network has changed), the sound is played a little slower or faster, by 0.5 % at most, until the
-distance is right again. A sound whose packets are far away from what is played has a new timeline: the mixer fades it
-out and begins another one.
+observed. If that changes (the participant's clock differs from the server's, or the network has changed), the sound is
+played slower or faster, by 0.5 % at most, until the distance is right again. A sound whose packets are far away from
+what is played has a new timeline: the mixer fades it out and begins another one.
 """
 
 import numpy as np
@@ -18,15 +17,15 @@ CAPACITY = SAMPLE_RATE
 MAXIMUM_AHEAD = SAMPLE_RATE // 2
 """How far ahead of what is played a packet may be."""
 LATE_PACKETS = 5
-"""After so many packets in a row that came too late, the timeline begins anew."""
+"""Number of consecutive late packets after which the timeline begins anew."""
 SEAM_SAMPLES = 48
 """Times are rounded to microseconds: a packet this close to the end of the one before follows it without a gap."""
 OBSERVED_SAMPLES = SAMPLE_RATE
 """How long packets are observed before the pace changes."""
 SLOWEST_CHANGE = 200
-"""One sample in so many is left out or added: 0.5 %."""
+"""One sample of this number is left out or added: 0.5 %."""
 SILENT_SAMPLES = SAMPLE_RATE
-"""A sound without packets for so long tells nothing about the participant's timeline."""
+"""A sound without packets for this long says nothing about the participant's timeline."""
 
 
 class ParticipantSound:
@@ -42,7 +41,7 @@ class ParticipantSound:
         self.is_muted = False
         self._late_packets = 0
         self._is_repeating = False
-        """Whether the last packet had only times that were there already: what follows may be other sound."""
+        """Whether all times of the last packet had samples already: the next packet may belong to another timeline."""
         self._least_lead: int | None = None
         self._observed = 0
         self._since_packet = 0

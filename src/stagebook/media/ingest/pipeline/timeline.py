@@ -21,7 +21,7 @@ Usually both tracks jump, one message after the other. The second track then fin
 its timestamps too, and takes it over: audio and video stay exactly as far apart as the encoder sent them. A track that
 jumps alone keeps an offset of its own; it is in sync as exactly as its messages are sent.
 
-A clock that jumps all the time is not one: MAX_JUMPS within JUMPS_WINDOW_SECONDS are INVALID_INPUT.
+A clock that jumps too often is an error: MAX_JUMPS within JUMPS_WINDOW_SECONDS are INVALID_INPUT.
 """
 
 from collections import deque

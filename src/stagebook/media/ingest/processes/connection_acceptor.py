@@ -1,8 +1,8 @@
 """The listening sockets of RTMP and RTMPS in the server process: accept, count, hand over.
 
-Nothing is read from a connection here. One above a limit costs an `accept` and a `close`. Connections are accepted at
-MAX_ACCEPTS_PER_SECOND at most, so a flood of them costs the server a bounded share of its time; the others wait in the
-sockets' accept queues. They also wait there while no ingest process can take one, for example during a restart.
+Nothing is read from a connection here. A connection above a limit costs an `accept` and a `close`. Connections are
+accepted at MAX_ACCEPTS_PER_SECOND at most, so a flood of them costs the server a bounded share of its time; the others
+wait in the sockets' accept queues, also while no ingest process can take one, for example during a restart.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
 """The encoders of the LiveKit engine: their feeds in the uplink processes, and their sources as publishers in LiveKit.
 
 Several connections of encoders may feed one source, and LiveKit has one publisher for them. That publisher is a
-connection of its own in the books of the engine (`livekit_rooms`), with an id that nobody outside knows. Viewers watch
-it, webhooks and polls tell of it, and it is not replaced when an encoder replaces another. Its facts stay here; those
-of the encoders' connections go to the listener. When it ends in LiveKit, so do they, with ENGINE_LOST.
+connection of its own in `livekit_rooms`, with an id that only this module knows. Viewers watch it, webhooks and polls
+report it, and it is not replaced when an encoder replaces another. Its facts are handled here; those of the encoders'
+connections go to the listener. When it ends in LiveKit, the encoders' connections end with ENGINE_LOST.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from stagebook.media.port import (
 )
 
 EMPTY_TIMEOUT_SECONDS: Final = 30
-"""LiveKit ends a room that nobody has been in for so long."""
+"""LiveKit ends a room that has been empty for this long."""
 
 
 class RoomMaker(Protocol):
@@ -122,7 +122,7 @@ class EncoderUplinks:
             self._pool.end_source(source_id=source_id)
 
     def takes(self, fact: MediaFact) -> bool:
-        """Whether a fact of the books is about a publisher of encoders; the caller does not report it then."""
+        """Whether a fact of `livekit_rooms` is about a publisher of encoders; the caller does not report it then."""
         if not isinstance(fact, Connected | Closed | SourceMeasured):
             return False
         owner = next((each for each, source in self._sources.items() if source.uplink_id == fact.connection_id), None)

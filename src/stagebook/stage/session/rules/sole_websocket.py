@@ -5,14 +5,14 @@ Broadcast SDK, StageLeftReason.TOKEN_REUSED). The newest such websocket of a par
 
 * A newer one replaces it. The former is closed with TOKEN_REUSED: a second page that has the token is told to leave,
   and ends its media connections itself. Media connections stay, because the newer websocket can be one of the same
-  page, which has lost the former one without the server knowing, for instance on a phone that changes networks. How to
-  tell the two apart is not known.
+  page, which has lost the former one without the server knowing, for instance on a phone that changes networks. The
+  server cannot tell the two apart.
 * If the client closes it, the client has left: its media connections end with it. A page that is left, loaded again or
   crashes closes it, and may not end its media connections.
 * If it is lost, media connections end by themselves, or stay until the client is back.
 
-Events websockets of other clients are not touched. Whose a media connection is, is not known: the client has all of its
-participant.
+Events websockets of other clients stay open. The server does not know which client a media connection belongs to: it
+counts all media connections of the participant as those of this client.
 """
 
 from msgspec.structs import replace
@@ -31,9 +31,9 @@ _MEDIA = (ConnectionKind.PUBLISH, ConnectionKind.SUBSCRIBE)
 
 
 def replace_sole(draft: Draft, participant_id: str, connection_id: str) -> None:
-    """Let a new websocket, which is accepted, be the one of the participant's client; end the former one.
+    """Make an accepted websocket the one of the participant's client; end the former one.
 
-    After the new one is accepted, so that a participant that has no other connection does not leave: there is no event.
+    The former one ends after the new one is accepted, so that a participant without other connections does not leave.
     """
     former_id = draft.get(participant_id).sole_events_id
     if former_id is not None:
