@@ -1,11 +1,13 @@
 """The router: the API that each request is for, the logged path, and closing."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 from structlog.testing import capture_logs
 
 from stagebook.api.asgi import Application, Message, Receive, Scope, Send
+from stagebook.api.request_starts import STARTS_PER_TURN
 from stagebook.api.routes.api_problems import ApiProblemCode, ApiRefusedError
 from stagebook.api.routes.api_route import ApiCall, ApiCaller, ApiResponse, ApiRoute, ReadBody
 from stagebook.api.routes.route_api import RouteApi
@@ -41,11 +43,15 @@ SHOW_THING = ApiRoute(
 
 
 def router(
-    *, aws: Application | None = None, log_requests: bool = False, livekit_webhooks: Application | None = None
+    *,
+    aws: Application | None = None,
+    participants: Application | None = None,
+    log_requests: bool = False,
+    livekit_webhooks: Application | None = None,
 ) -> AsgiRouter:
     return AsgiRouter(
         aws=aws or named_application("aws"),
-        participants=named_application("participants"),
+        participants=participants or named_application("participants"),
         is_for_participants=is_for_participants,
         health=named_application("health"),
         watch=RouteApi(prefix="/watch/v1/", routes=[SHOW_THING], access=NoAccess()),
@@ -97,6 +103,24 @@ async def test_the_root_path_describes_the_server() -> None:
     assert b"Stagebook" in body["body"]
     _, body = await request(router(), "HEAD", "/")
     assert body["body"] == b""
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+async def test_few_requests_begin_in_one_turn_of_the_event_loop(kind: str) -> None:
+    begun = 0
+
+    async def application(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        nonlocal begun
+        begun += 1
+
+    served = router(aws=application, participants=application)
+    tasks = [asyncio.create_task(request(served, "POST", "/ListStages", kind=kind)) for _ in range(30)]
+    counts = [0]
+    while not all(task.done() for task in tasks):
+        await asyncio.sleep(0)
+        counts.append(begun)
+    assert begun == 30
+    assert max(later - earlier for earlier, later in pairwise(counts)) <= STARTS_PER_TURN
 
 
 async def test_paths_of_the_watch_api_are_passed_to_it() -> None:

@@ -10,6 +10,8 @@
     paths of the participants    the participants API (WHIP, the events websocket)
     every other path             the AWS API, which answers unknown operations as AWS does
 
+At most a few requests begin in one turn of the event loop (`api/request_starts.py`).
+
 When the server stops, the router refuses new requests and waits for the requests in progress.
 """
 
@@ -22,6 +24,7 @@ import structlog
 
 from stagebook.api.asgi import Application, ObservedSend, Receive, Scope, Send
 from stagebook.api.http_responses import HttpResponse, send_response
+from stagebook.api.request_starts import RequestStarts
 from stagebook.api.routes.route_api import RouteApi
 from stagebook.api.watch.console.console_files import ConsoleFiles
 from stagebook.api.watch.live_tail.event_stream import EVENT_STREAM_PATH
@@ -79,6 +82,7 @@ class AsgiRouter:
         self._livekit_webhooks = livekit_webhooks
         self._log_requests = log_requests
         self._closed = False
+        self._starts = RequestStarts()
         self._requests = _InProgress()
         self._websockets = _InProgress()
         self._event_streams = _InProgress()
@@ -90,6 +94,8 @@ class AsgiRouter:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve an HTTP request or a websocket."""
+        if not self._starts.begins_now():
+            await self._starts.wait((scope.get("client") or ("",))[0])
         if scope["type"] == "websocket":
             with self._websockets:
                 await (_refuse_websocket if self._closed else self._participants)(scope, receive, send)
