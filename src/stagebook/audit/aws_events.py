@@ -143,7 +143,7 @@ class AwsEvents:
 
     def _add_session(self, item: AwsSession, place: int) -> None:
         if self._session is None:
-            raise SourceFaultError(book_rules.FORM, "sessions do not say their stage: name it with --stage-arn")
+            raise SourceFaultError(book_rules.FORM, "the sessions have no stage: name it with --stage-arn")
         self._details.sessions[self._session.stage_arn, item.session_id] = SessionTimes(
             place=place,
             start_ms=_book_time_ms(item.start_time, "startTime"),
@@ -153,7 +153,7 @@ class AwsEvents:
     def _require_session(self) -> NamedSession:
         if self._session is None or not self._session.session_id:
             raise SourceFaultError(
-                book_rules.FORM, "this output does not say its session: name it with --stage-arn and --session-id"
+                book_rules.FORM, "this output has no session: name it with --stage-arn and --session-id"
             )
         return self._session
 

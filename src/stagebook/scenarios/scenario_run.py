@@ -103,7 +103,7 @@ class ScenarioRun:
         if isinstance(self._pace, ClockPace):
             with_media = next((name for name, group in groups.items() if group.media is not Media.NONE), None)
             if with_media is not None:
-                raise PlayFailedError(f"`{with_media}` sends media, which takes its time: play with --speed")
+                raise PlayFailedError(f"`{with_media}` sends media in real time: play with --speed")
 
     async def _create_stages(self) -> None:
         for name, part in self._scenario.stages.items():

@@ -372,4 +372,4 @@ class Server:
 def _log_end_of_retention(task: asyncio.Task[None]) -> None:
     """Log the failure of retention. The server goes on: only a failure of the book, which it watches too, ends it."""
     if not task.cancelled():
-        _log.error("nothing more is deleted by age until the next start", exc_info=task.exception())
+        _log.error("retention failed: nothing is deleted by age until the next start", exc_info=task.exception())

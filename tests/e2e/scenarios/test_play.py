@@ -169,7 +169,7 @@ def test_participants_with_media_publish_and_watch_on_a_server_without_testing(
 def test_media_and_a_moved_clock_exclude_each_other(server: ServerProcess, play: PlayCommand, tmp_path: Path) -> None:
     played = play(written(tmp_path, WITH_MEDIA), "--fast", "--endpoint-url", server.url)
     assert played.code == 1
-    assert "`camera` sends media, which takes its time: play with --speed" in played.err
+    assert "`camera` sends media in real time: play with --speed" in played.err
 
 
 def test_without_a_server_a_temporary_one_is_used(play: PlayCommand) -> None:

@@ -191,7 +191,7 @@ class ForwardingApplication:
             await self._refuse(scope, send, refusals.OWNER_LOST)
         except LinkRefusedError:
             if (more := self._log_limit.admit("link")) is not None:
-                _log.error("another node refuses the requests of this one: is cluster_secret the same?", **more)
+                _log.error("another node refuses the requests of this one: give both the same cluster_secret", **more)
             await self._refuse(scope, send, refusals.LINK_REFUSED)
         else:
             await self._application(scope, body.for_router(), send)

@@ -43,7 +43,7 @@ class SpoolLock:
             os.close(descriptor)
             if deadline is None:
                 deadline = time.monotonic() + timeout_seconds
-                _log.warning("another process uses the spool: it is waited for", folder=str(folder))
+                _log.warning("another process uses the spool: waiting for its end", folder=str(folder))
             elif time.monotonic() > deadline:
                 raise OSError(errno.EBUSY, f"another process uses the spool {folder}: end that recorder first")
             time.sleep(POLL_SECONDS)

@@ -168,7 +168,7 @@ class UploadSpool:
             if not is_full and age_seconds <= self._max_left_seconds:
                 return
             _log.error(
-                "objects are given up: the store has not taken them",
+                "objects are deleted: the store has not accepted them",
                 reason="the spool is full" if is_full else "they are too old",
                 upload=oldest.upload_id,
                 bucket=oldest.target.bucket_name,

@@ -134,7 +134,7 @@ async def test_a_token_of_the_aws_api_cannot_be_exchanged(peers: PeerHarness, st
     path = f"participants/{created['id']}"
     await peers.call("POST", f"{path}/join")
     problem = await peers.call("POST", f"{path}/exchange-token", {"userId": "eve"}, status=409)
-    assert "signed with a key of one's own" in problem["detail"]
+    assert "signed with an imported key" in problem["detail"]
 
 
 async def test_the_keys_of_participants_are_in_no_list(peers: PeerHarness, stage_arn: str) -> None:

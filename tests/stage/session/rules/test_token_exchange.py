@@ -77,7 +77,7 @@ def test_an_equal_token_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("new", "reason"),
     [
-        (replace(OWN, key_arn=None), "a key of one's own"),
+        (replace(OWN, key_arn=None), "an imported key"),
         (replace(OWN, stage_arn=OTHER_STAGE), "resource and topic"),
         (replace(OWN, participant_id="B"), "jti"),
     ],

@@ -158,4 +158,6 @@ class RtmpOutput:
         exists = isinstance(error, PushRefusedError) and error.code == STREAM_EXISTS_CODE
         self._fault = OutputFault.STREAM_EXISTS if exists else OutputFault.INTERNAL
         detail = error.code if isinstance(error, PushRefusedError) else type(error).__name__
-        _log.warning("an RTMP server is not reached, or was lost", host=self._address.host, detail=detail, **self._ids)
+        _log.warning(
+            "the connection to an RTMP server failed or was lost", host=self._address.host, detail=detail, **self._ids
+        )

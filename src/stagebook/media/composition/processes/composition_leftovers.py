@@ -53,7 +53,7 @@ def bounded_leftovers(spools: Iterable[Path], *, max_bytes: int) -> list[Path]:
 def _abandon(spool: Path, size_bytes: int) -> None:
     with suppress(OSError):  # An earlier process still uses it.
         lock = SpoolLock.take(spool, timeout_seconds=0)
-        _log.error("objects are given up: the spool is full", composition=spool.name, bytes=size_bytes)
+        _log.error("objects are deleted and not stored: the spool is full", composition=spool.name, bytes=size_bytes)
         shutil.rmtree(spool, ignore_errors=True)
         lock.release()
 
@@ -77,7 +77,11 @@ async def complete_leftover(folder: Path, setup: ComposingSetup) -> int:
             while not _is_empty(folder):  # noqa: ASYNC110 - an upload has no event for it
                 await asyncio.sleep(_POLL_SECONDS)
     except (OSError, TimeoutError) as error:
-        _log.warning("what a composition has left is not stored yet", folder=folder.name, detail=type(error).__name__)
+        _log.warning(
+            "objects of a composition that has ended are not stored yet",
+            folder=folder.name,
+            detail=type(error).__name__,
+        )
     finally:
         await spool.stop()
     _remove_empty(folder)

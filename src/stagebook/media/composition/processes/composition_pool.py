@@ -140,7 +140,7 @@ class CompositionPool:
                 raise WorkerStartError(f"{self.max_compositions} compositions are running (max_compositions)")
             directory = self._folder.open_tap_directory()
         except (OSError, WorkerStartError) as error:
-            _log.error("a composition does not start", composition=composition_id, detail=str(error))
+            _log.error("a composition cannot start", composition=composition_id, detail=str(error))
             lost = CompositionLost(composition_id=composition_id)
             asyncio.get_running_loop().call_soon(self._report, lost)
             return
@@ -203,7 +203,7 @@ class CompositionPool:
             try:
                 self.complete_leftovers()
             except OSError as error:
-                _log.error("what a composition has left cannot be completed", detail=str(error))
+                _log.error("a lost composition cannot be completed", detail=str(error))
 
 
 def _ignore(_fact: CompositionFact) -> None:

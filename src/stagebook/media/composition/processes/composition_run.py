@@ -179,7 +179,7 @@ class CompositionRun:
             await self._prepare()
             await self._run_once(await WorkerRun.spawn(self._program, timeouts=self._timeouts))
         except (OSError, WorkerStartError) as error:
-            _log.error("a composition does not start", detail=str(error), composition=self._composition_id)
+            _log.error("a composition cannot start", detail=str(error), composition=self._composition_id)
         finally:
             await self._report_lost()
             self._report_gone()

@@ -49,11 +49,11 @@ def _not_exchangeable(previous: Claims, new: Claims) -> ExchangeRefusedError | N
     Their whip_url and events_url are equal as well: in each self-signed token both must be the stage's own.
     """
     if previous.key_arn is None or new.key_arn is None:
-        return ExchangeRefusedError("only tokens signed with a key of one's own can be exchanged")
+        return ExchangeRefusedError("only tokens that are signed with an imported key can be exchanged")
     if new.stage_arn != previous.stage_arn:
-        return ExchangeRefusedError("the new token's resource and topic must be those of the present one")
+        return ExchangeRefusedError("the new token's resource and topic must be those of the current one")
     if new.participant_id != previous.participant_id:
-        return ExchangeRefusedError("the new token's jti must be that of the present one")
+        return ExchangeRefusedError("the new token's jti must be that of the current one")
     return None
 
 
