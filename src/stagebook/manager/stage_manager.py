@@ -263,9 +263,10 @@ class StageManager:
     async def settled(self) -> None:
         """Wait until all reports and requests so far are decided and durable, and their orders are carried out."""
         await self._rtmp_join.settled()
-        await self._unit.settled()
-        await self.compositions.settled()
-        await self._unit.settled()
+        is_newest = await self._unit.settled()
+        if self.compositions.has_changes or not is_newest:
+            await self.compositions.settled()
+            await self._unit.settled()
 
     async def shutdown(self) -> None:
         """Let all participants leave, end all sessions, and return when that is durable.

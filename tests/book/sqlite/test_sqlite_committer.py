@@ -46,6 +46,29 @@ async def test_an_event_changes_the_page_of_its_row_and_that_of_the_log_index(fi
     assert wal_pages(fixture.connection) - before == 2
 
 
+@pytest.fixture
+def statements(fixture: WriterFixture) -> list[str]:
+    """The first words of the statements that commits need."""
+    statements: list[str] = []
+
+    def note(_cursor: apsw.Cursor, statement: str, _bindings: object) -> bool:
+        statements.append(statement.split()[0])
+        return True
+
+    fixture.connection.exec_trace = note
+    return statements
+
+
+async def test_the_commit_of_an_event_is_one_statement(fixture: WriterFixture, statements: list[str]) -> None:
+    await fixture.put_event(sequence=1)
+    assert statements == ["INSERT"]
+
+
+async def test_several_statements_are_one_transaction(fixture: WriterFixture, statements: list[str]) -> None:
+    await fixture.put(name='"one"')
+    assert statements == ["BEGIN", "INSERT", "UPDATE", "COMMIT"]
+
+
 async def test_what_is_open_is_noted_for_many_events_at_once(fixture: WriterFixture) -> None:
     for sequence in range(1, MAXIMUM_UNNOTED_EVENTS):
         durable = fixture.put_event(sequence=sequence)

@@ -38,9 +38,14 @@ class _CrashingConnection:
         self._connection = connection
 
     def execute(self, statement: str, *arguments: object) -> object:
-        if statement == "COMMIT":
-            raise apsw.IOError("simulated: the disk does not answer")
-        return self._connection.execute(statement, *arguments)  # type: ignore[arg-type]  # passed on
+        is_single = not self._connection.in_transaction and not statement.startswith("BEGIN")
+        if is_single:
+            self._connection.execute("BEGIN")  # a single statement is a transaction by itself, which fails at its end
+        if statement != "COMMIT":
+            done = self._connection.execute(statement, *arguments)  # type: ignore[arg-type]  # passed on
+            if not is_single:
+                return done
+        raise apsw.IOError("simulated: the disk does not answer")
 
 
 class SteppedWriter(GroupWriter[Any]):

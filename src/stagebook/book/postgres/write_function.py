@@ -210,7 +210,8 @@ WRITE_FUNCTION: Final = _HEAD + _STAGES + _FREQUENT + _RECORDINGS + _RESOURCES +
 
 def group_parameters(rows: TransactionRows) -> list[str | None]:
     """Return the rows of a group as the parameters of WRITE: a JSON array for each of ROW_KINDS."""
-    return [_array(of_kind) if of_kind else None for of_kind in rows_by_kind(rows)]
+    by_kind = rows_by_kind(rows)
+    return [_array(by_kind[kind]) if kind in by_kind else None for kind in ROW_KINDS]
 
 
 def _array(rows: list[str]) -> str:

@@ -44,9 +44,9 @@ READ_CACHE_SIZE_KIB = 65_536
 BOOK_MODE = 0o600
 """The mode of a new book. SQLite gives the write-ahead log and its index the mode of the book (unix VFS)."""
 
-WAL_CHECKPOINT_PAGES = 4_000
-"""16 MiB of log between checkpoints. A checkpoint syncs the book itself, so rarer ones cost less; a longer log makes
-reads slower, since each looks up its pages in the log's index first."""
+WAL_CHECKPOINT_PAGES = 1_000
+"""4 MiB of log between checkpoints. A checkpoint syncs the book itself, so rarer ones cost less. A longer log makes
+each read and each commit slower: the log's index chains all versions of a page, and both walk along the chain."""
 
 WAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024
 """The log is cut to this size at a checkpoint. A reader that stays open, for example a backup, lets it grow beyond."""

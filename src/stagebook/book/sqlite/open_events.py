@@ -7,10 +7,15 @@ noted, and changes in the same transaction. The events after it are in table `ev
 book is opened after a crash, and nothing is lost.
 """
 
+from typing import TypeAlias
+
 import apsw
 
 from stagebook.book.tables.queries import LAST_SEQUENCE
 from stagebook.stage.events import EventName
+
+Statement: TypeAlias = tuple[str, tuple[str | int, ...]]
+"""An SQL statement and its bindings."""
 
 STARTS = (EventName.JOINED, EventName.PUBLISH_STARTED, EventName.SUBSCRIBE_STARTED, EventName.REPLICATION_STARTED)
 """The events that open something."""
@@ -76,10 +81,12 @@ class UnnotedEvents:
         """Whether it is time to note them."""
         return len(self._rows) >= MAXIMUM_UNNOTED_EVENTS
 
-    def note(self, connection: apsw.Connection) -> None:
-        """Note them in the open transaction. Call `clear` once it is committed."""
-        connection.execute(NOTE_OPEN_EVENTS, ("[" + ",".join(self._rows) + "]",))
-        connection.execute(SET_NOTED_SEQUENCE, (self._last_sequence,))
+    def statements(self) -> list[Statement]:
+        """Return the statements that note them, for one transaction. Call `clear` once it is committed."""
+        return [
+            (NOTE_OPEN_EVENTS, ("[" + ",".join(self._rows) + "]",)),
+            (SET_NOTED_SEQUENCE, (self._last_sequence,)),
+        ]
 
     def clear(self) -> None:
         """Forget the rows: they are noted."""

@@ -1,7 +1,7 @@
-"""Commits groups of transactions on SQLite: BEGIN IMMEDIATE, insert rows, COMMIT, check that the files are in place."""
+"""Commits groups of transactions on SQLite: each in one transaction, then the check that the files are in place."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import apsw
@@ -9,7 +9,7 @@ import apsw
 from stagebook.book.book_errors import BookBusyError
 from stagebook.book.sqlite.book_connection import BUSY_TIMEOUT_MS
 from stagebook.book.sqlite.book_files import BookFiles
-from stagebook.book.sqlite.open_events import UnnotedEvents
+from stagebook.book.sqlite.open_events import Statement, UnnotedEvents
 from stagebook.book.sqlite.write_statements import WRITE_STATEMENTS
 from stagebook.book.tables.change_rows import EVENTS, rows_by_kind
 from stagebook.book.tables.writer.group_committer import TransactionGroup
@@ -31,24 +31,21 @@ class SqliteCommitter:
 
     def commit(self, group: TransactionGroup) -> None:
         """Write a group in one transaction."""
-        execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
         by_kind = rows_by_kind(group.rows)
+        statements: list[Statement] = []
         # The order of the tables does not matter: there are no foreign keys, and keys were assigned before.
-        for statements, encoded in zip(WRITE_STATEMENTS, by_kind, strict=True):
-            if encoded:
-                rows = ("[" + ",".join(encoded) + "]",)
-                for statement in statements:
-                    execute(statement, rows)
-        if by_kind[EVENTS]:
+        for kind, encoded in by_kind.items():
+            rows = ("[" + ",".join(encoded) + "]",)
+            statements += [(statement, rows) for statement in WRITE_STATEMENTS[kind]]
+        if EVENTS in by_kind:
             self._unnoted.add(by_kind[EVENTS], group.event_sequence)
         is_noting = self._unnoted.is_full
         if is_noting:
-            self._unnoted.note(self._connection)
+            statements += self._unnoted.statements()
         # The number of an event is read from its row: to store it once more would write another page.
         if group.last_sequence > max(self._last_sequence, group.event_sequence):
-            execute("UPDATE sequencer SET last_sequence = ?", (group.last_sequence,))
-        execute("COMMIT")
+            statements.append(("UPDATE sequencer SET last_sequence = ?", (group.last_sequence,)))
+        self._write(statements)
         self._last_sequence = group.last_sequence
         if is_noting:
             self._unnoted.clear()
@@ -93,7 +90,18 @@ class SqliteCommitter:
     def _note_open_events(self) -> None:
         """Note what is collected, in a transaction of its own."""
         if not self._unnoted.is_empty:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._unnoted.note(self._connection)
-            self._connection.execute("COMMIT")
+            self._write(self._unnoted.statements())
             self._unnoted.clear()
+
+    def _write(self, statements: Sequence[Statement]) -> None:
+        """Run statements as one transaction."""
+        execute = self._connection.execute
+        # A single statement is a transaction by itself. In a longer one, SQLite copies each page before a statement
+        # changes it, to be able to undo this statement alone.
+        is_explicit = len(statements) > 1
+        if is_explicit:
+            execute("BEGIN IMMEDIATE")
+        for statement, bindings in statements:
+            execute(statement, bindings)
+        if is_explicit:
+            execute("COMMIT")

@@ -74,11 +74,15 @@ _encode = msgspec.json.encode
 _CONNECTED = ParticipantState.CONNECTED
 
 
-def rows_by_kind(rows: TransactionRows) -> list[list[str]]:
-    """Return the rows of each kind, in the order of ROW_KINDS, as JSON arrays."""
-    by_kind: list[list[str]] = [[] for _ in ROW_KINDS]
+def rows_by_kind(rows: TransactionRows) -> dict[int, list[str]]:
+    """Return the rows of each kind that there are rows of, as JSON arrays."""
+    by_kind: dict[int, list[str]] = {}
     for kind, row in rows:
-        by_kind[kind].append(row)
+        of_kind = by_kind.get(kind)
+        if of_kind is None:
+            by_kind[kind] = [row]
+        else:
+            of_kind.append(row)
     return by_kind
 
 

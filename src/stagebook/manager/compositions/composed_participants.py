@@ -60,6 +60,11 @@ class ChangedStages:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
+    @property
+    def is_showing(self) -> bool:
+        """Whether a change is not shown yet."""
+        return self._task is not None
+
     async def settled(self) -> None:
         """Wait until everything is shown."""
         if self._task is not None:

@@ -178,6 +178,11 @@ class CompositionService:
             self._forgotten_ms = at.wall_ms
             self._known.forget_old(at.wall_ms)
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether a change of a session is not shown yet."""
+        return self._changed.is_showing
+
     async def settled(self) -> None:
         """Wait until every change of a session is shown."""
         await self._changed.settled()

@@ -15,6 +15,7 @@ from stagebook.stage.clock import Clock, Instant
 
 STEP_MS = 1_000
 """A normal difference between the clocks: small corrections by NTP, and rounding to milliseconds."""
+STEP_US = STEP_MS * 1000
 JUMP_MS = 60_000
 """How long the wall clock must stay ahead before this clock follows it."""
 
@@ -45,21 +46,28 @@ class EventClock:
         monotonic_ms = self._clock.monotonic_ms()
         if self._last is not None and monotonic_ms == self._monotonic_ms:
             return self._last
+        if monotonic_ms < self._monotonic_ms:
+            # The port promises a monotonic clock, but a violation must not turn event times back.
+            monotonic_ms = self._monotonic_ms
         system_us = self._clock.now_ms() * 1000
-        # `max`: the port promises a monotonic clock, but a violation must not turn event times back.
-        elapsed_us = max(0, monotonic_ms - self._monotonic_ms) * 1000
-        self._monotonic_ms = max(self._monotonic_ms, monotonic_ms)
-        ahead_us = system_us - (self._wall_us + elapsed_us)
-        if ahead_us <= STEP_MS * 1000:
+        elapsed_us = (monotonic_ms - self._monotonic_ms) * 1000
+        self._monotonic_ms = monotonic_ms
+        ahead_us = system_us - self._wall_us - elapsed_us
+        if ahead_us > STEP_US:
+            self._follow_jump(system_us, elapsed_us)
+        else:
             self._ahead_since_ms = None
-        elif self._ahead_since_ms is None:
-            self._ahead_since_ms = self._monotonic_ms
-        if ahead_us < 0:
             # Half speed instead of standing still: events of different times keep different times.
-            self._wall_us = max(system_us, self._wall_us + elapsed_us // 2)
-        elif self._ahead_since_ms is None or self._monotonic_ms - self._ahead_since_ms >= JUMP_MS:
+            slow_us = self._wall_us + elapsed_us // 2
+            self._wall_us = slow_us if ahead_us < 0 and slow_us > system_us else system_us
+        self._last = Instant(wall_ms=self._wall_us // 1000, monotonic_ms=monotonic_ms)
+        return self._last
+
+    def _follow_jump(self, system_us: int, elapsed_us: int) -> None:
+        """Go on at the speed of the monotonic clock, or follow the wall clock if it has been ahead for JUMP_MS."""
+        if self._ahead_since_ms is None:
+            self._ahead_since_ms = self._monotonic_ms
+        if self._monotonic_ms - self._ahead_since_ms >= JUMP_MS:
             self._wall_us, self._ahead_since_ms = system_us, None
         else:
             self._wall_us += elapsed_us
-        self._last = Instant(wall_ms=self._wall_us // 1000, monotonic_ms=self._monotonic_ms)
-        return self._last

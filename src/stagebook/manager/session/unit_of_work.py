@@ -206,15 +206,18 @@ class UnitOfWork:
         if self._last is not None:
             await self._last
 
-    async def settled(self) -> None:
+    async def settled(self) -> bool:
         """Wait until everything submitted so far is durable and the orders that followed are carried out.
 
-        Transactions become durable in the order of submission, so the last one stands for all. Raises BookFailedError.
+        Return whether nothing was submitted meanwhile. Transactions become durable in the order of submission, so the
+        last one stands for all. Raises BookFailedError.
         """
+        last = self._last
         await self.durable()
         # What has become durable in this turn of the loop carries its orders out in the next one.
         await asyncio.sleep(0)
         await self.dispatcher.settled()
+        return self._last is last
 
     async def wait(self, durable: Durable | None) -> None:
         """Wait for what `Transaction.commit` returned."""

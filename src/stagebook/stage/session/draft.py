@@ -111,7 +111,7 @@ class Draft:
                 protocol=participant.protocol,
                 is_replicated=bool(machine.replications),
             )
-            participant = replace(participant, machine=machine, record=record)
+            participant = replace(participant, machine=machine, record=record, is_written=False)
         else:
             participant = replace(participant, machine=machine)
         self._changed[participant_id] = participant
@@ -182,22 +182,21 @@ class Draft:
         rows: list[Order] = []
         departed: list[ParticipantRecord] = []
         participants, usage = self.base.participants, self.base.usage
-        # All are read before the first change: reading the base after n changes would cost n steps.
-        former_ones = list(map(participants.get, self._changed))
-        for (participant_id, changed), former in zip(self._changed.items(), former_ones, strict=True):
-            participant, counted = changed, usage_of(changed)
-            # A change without an event (an offer in progress, a measurement) does not write a row: nothing of it is
-            # visible in the API, and a participant that was never recorded has no row.
-            is_row_needed = participant_id in self._with_events and _needs_row(former, changed)
-            if is_row_needed:
-                rows.append(WriteParticipant(record=changed.record))
-            before = NO_USAGE if former is None else former.usage
+        for participant_id, participant in self._changed.items():
+            # The newest version has this participant as the base has it. Reading the base would cost n steps after n
+            # changes.
+            former = participants.get(participant_id)
+            before, counted = NO_USAGE if former is None else former.usage, usage_of(participant)
             # By identity first: the usual values are shared objects, see `usage_of`.
             if counted is not before and counted != before:
                 usage = _moved(usage, before, counted)
-            is_counted = counted is changed.usage or counted == changed.usage
-            if not is_counted or (is_row_needed and not changed.is_written):
-                participant = replace(changed, usage=counted, is_written=changed.is_written or is_row_needed)
+            # A change without an event (an offer in progress, a measurement) does not write a row: nothing of it is
+            # visible in the API, and a participant that was never recorded has no row.
+            if not participant.is_written and participant_id in self._with_events:
+                rows.append(WriteParticipant(record=participant.record))
+                participant = replace(participant, usage=counted, is_written=True)
+            elif counted is not participant.usage:
+                participant = replace(participant, usage=counted)
             # The session holds only participants that are present, arriving or awaited. Its memory is bounded by the
             # quota of participants instead of growing with everyone who has ever been on the stage.
             # Each of them counts something.
@@ -242,13 +241,6 @@ class Draft:
 def linger_timer(stage_arn: str) -> str:
     """Return the key of the linger timer of a stage's session."""
     return f"linger:{stage_arn}"
-
-
-def _needs_row(before: SessionParticipant | None, after: SessionParticipant) -> bool:
-    """Return whether the row of a participant with events must be written: it is new or has changed."""
-    # By identity: `record_after` returns the same object when no event changes the row, and comparing two rows member
-    # by member costs more than it saves.
-    return not after.is_written or before is None or before.record is not after.record
 
 
 def _moved(total: Usage, before: Usage, after: Usage) -> Usage:

@@ -110,7 +110,9 @@ class PersistentMap(Generic[Key, Value]):
         return self._restored().values()
 
     def __getitem__(self, key: Key) -> Value:
-        return self._restored()[key]
+        if self._difference is not None:
+            self._restore()
+        return self._entries[key]
 
     def __contains__(self, key: object) -> bool:
         return key in self._restored()
@@ -119,7 +121,9 @@ class PersistentMap(Generic[Key, Value]):
         return iter(self._restored())
 
     def __len__(self) -> int:
-        return len(self._restored())
+        if self._difference is not None:
+            self._restore()
+        return len(self._entries)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PersistentMap):

@@ -108,6 +108,12 @@ class TestArrive:
         assert (arrived.record.user_id, arrived.record.attributes) == ("ada", {"role": "host"})
         assert arrived.record.ingest_configuration_arn is None
 
+    def test_the_book_lacks_a_row_that_changes(self) -> None:
+        written = replace(self.participant(), is_written=True)
+
+        assert not arrive(written, replace(OWN, user_id="ada")).is_written
+        assert arrive(written, replace(OWN, user_id="before")).is_written
+
     def test_the_row_of_an_encoder_names_its_configuration(self) -> None:
         record = arrive(self.participant(), stream_claims("A", feeds="V")).record
 

@@ -75,6 +75,7 @@ def arrive(participant: SessionParticipant, claims: Claims) -> SessionParticipan
         mute=UNMUTED,
         record=record,
         machine=machine,
+        is_written=participant.is_written and record is participant.record,
     )
 
 
