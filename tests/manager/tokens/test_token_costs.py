@@ -112,6 +112,37 @@ class TestNesting:
         assert authority.signatures == 0
 
 
+class TestMintedTokens:
+    def test_the_signature_of_a_minted_token_is_not_checked(self) -> None:
+        authority = CountingAuthority()
+        token = authority.mint(claims())
+        assert authority.is_known(token)
+        assert authority.verify(token, now_ms=NOW_SECONDS * 1_000) == claims()
+        assert authority.signatures == 0
+
+    def test_a_minted_token_with_another_signature_or_payload_is_refused(self) -> None:
+        authority = CountingAuthority()
+        first, second = (authority.mint(claims(user_id=name)).split(".") for name in ("a", "b"))
+        for parts in ([*first[:2], second[2]], [first[0], second[1], first[2]]):
+            assert authority.refusal(".".join(parts)).refusal is TokenRefusal.SIGNATURE
+        assert authority.signatures == 2
+
+    def test_a_minted_token_expires_and_is_no_connection_token(self) -> None:
+        authority = CountingAuthority()
+        token = authority.mint(claims(expires_at_seconds=NOW_SECONDS))
+        assert authority.refusal(token).refusal is TokenRefusal.EXPIRED
+        assert authority.connection_refusal(token).refusal is TokenRefusal.SIGNATURE
+
+    def test_the_newest_minted_tokens_are_kept_and_older_ones_are_valid(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("stagebook.manager.tokens.jwt_authority.MINTED_TOKENS", 3)
+        authority = CountingAuthority()
+        tokens = [authority.mint(claims(user_id=str(number))) for number in range(5)]
+        assert [authority.is_known(token) for token in tokens] == [False, False, True, True, True]
+        for token in tokens:
+            authority.verify(token, now_ms=NOW_SECONDS * 1_000)
+        assert (authority.signatures, len(authority._minted)) == (2, 3)
+
+
 class TestRefusedTokens:
     @pytest.mark.parametrize(
         "token",
