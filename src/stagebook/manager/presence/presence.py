@@ -31,7 +31,7 @@ from stagebook.manager.presence.watchers import StageSnapshot, StageWatcher
 from stagebook.stage.session.orders import CloseEvents
 from stagebook.stage.session.session_state import Session
 
-WATCHERS_PER_TURN = 16
+WATCHERS_PER_TURN = 8
 """Watchers that are shown a message in one turn of the event loop. Each one wakes a task that writes to its socket in
 the next turn. Both together take 0.1 ms of CPU time for one watcher."""
 
