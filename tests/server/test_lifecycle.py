@@ -18,10 +18,8 @@ from urllib.request import Request, urlopen
 import pytest
 import websockets
 from botocore.exceptions import ClientError
-from structlog.testing import capture_logs
 
 from stagebook.book.sqlite.book_lock import BookLock
-from stagebook.server.lifecycle import _log_end_of_retention
 from tests.serving import FREE_PORTS, ServerProcess, run_command
 
 
@@ -234,19 +232,6 @@ def test_a_book_that_cannot_shrink_is_rewritten_at_the_first_start_with_an_age(t
             assert "could not be rewritten" not in server.output
             assert [stage["arn"] for stage in server.client().list_stages()["stages"]] == [arn]
             server.end()
-
-
-async def test_a_failure_of_retention_is_logged_and_its_end_with_the_server_is_not() -> None:
-    async def fail() -> None:
-        raise LookupError("broken")
-
-    failed, ended = asyncio.create_task(fail()), asyncio.create_task(asyncio.sleep(60))
-    ended.cancel()
-    await asyncio.wait([failed, ended])
-    with capture_logs() as logs:
-        _log_end_of_retention(failed)
-        _log_end_of_retention(ended)
-    assert [(line["log_level"], str(line["exc_info"])) for line in logs] == [("error", "broken")]
 
 
 def test_stream_keys_need_the_secret_beside_the_book(tmp_path: Path) -> None:

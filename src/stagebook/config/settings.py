@@ -2,8 +2,8 @@
 
 Each setting is declared once, with its name, type, default, unit, rule and description. The declarations are split into
 eight classes: `ServerSettings`, `WebhookSettings`, `MediaSettings`, `RecordingSettings`, `CompositionSettings`,
-`MediaEngineSettings`, `ClusterSettings` and, here, `Settings`. Only the server and the command line read settings; the
-server passes each part the values it needs (see `server/wiring.py`).
+`MediaEngineSettings`, `ClusterSettings` and, here, `Settings`. Only the server and the command line read settings. The
+server passes each part the values that it needs (see `server/wiring.py` and `media_engine/media_process_settings.py`).
 """
 
 from collections.abc import Iterator

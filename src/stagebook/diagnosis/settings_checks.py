@@ -9,8 +9,8 @@ from stagebook.config.rules import ConfigError
 from stagebook.config.settings import SECRET_SETTINGS, Settings
 from stagebook.data_folder.folder_permissions import OTHERS_MASK
 from stagebook.diagnosis.finding import Finding, Severity
+from stagebook.server.media_engine.media_process_settings import media_process_user
 from stagebook.server.startup_banner import settings_warnings
-from stagebook.server.wiring import media_process_user
 
 CHECK = "settings"
 

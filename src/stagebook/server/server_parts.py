@@ -50,12 +50,7 @@ from stagebook.server.webhook_wiring import (
     use_webhook_settings,
     webhook_service,
 )
-from stagebook.server.wiring import (
-    build_retention,
-    build_stage_manager,
-    public_base_url,
-    public_endpoints,
-)
+from stagebook.server.wiring import build_retention, build_stage_manager, public_base_url, public_endpoints
 from stagebook.stage.clock import Clock, Randomness
 from stagebook.webhooks.delivery.delivery_process import WebhookDelivery
 from stagebook.webhooks.webhook_service import WebhookService
@@ -185,7 +180,21 @@ class ServerParts:
             on_demand=self.controlled is not None or self._watched is not None,
         )
         await self.media.open(parts)
-        self.manager = build_stage_manager(
+        self.manager = self._build_manager()
+        self.retention = build_retention(self.settings, book=self.book, manager=self.manager)
+        if self.retention.is_configured and not self.book.can_shrink:
+            await self._make_book_shrinkable()
+        if self._watched is not None:
+            self.room_history = await self._observe_rooms(self._watched, parts)
+        recovered = await self._start_manager(parts)
+        if self.room_history is not None:
+            self.room_history.start()
+        await self.media.finish_start()
+        if recovered:
+            _log.warning("sessions left open by the last run were ended", sessions=recovered)
+
+    def _build_manager(self) -> StageManager:
+        return build_stage_manager(
             self.settings,
             book=self.decisions,
             media=self.media.engine(),
@@ -198,36 +207,35 @@ class ServerParts:
             test_keys=None if self.controlled is None else self.controlled.keys,
             connection_randomness=self.connection_randomness,
         )
-        self.retention = build_retention(self.settings, book=self.book, manager=self.manager)
-        if self.retention.is_configured and not self.book.can_shrink:
-            await self._make_book_shrinkable()
-        if self._watched is not None:
-            # Imported late: other servers do not need it.
-            from stagebook.server.livekit.watched_rooms import watched_rooms
 
-            self.room_history = await watched_rooms(
-                self.manager,
-                self._watched,
-                book=self.book if self.node is None else self.node.open_reader(parts),
-                account_id=self.secrets.access_key.account_id,
-                is_distant=self.node is not None,
-            )
-            parts.push_async_callback(self.room_history.stop)
+    async def _observe_rooms(self, watched: "WatchedLiveKit", parts: AsyncExitStack) -> "WatchedRooms":
+        """Let the stage manager know the rooms of a LiveKit server. They are recorded once it has started."""
+        # Imported late: other servers do not need it.
+        from stagebook.server.livekit.watched_rooms import watched_rooms
+
+        rooms = await watched_rooms(
+            self.manager,
+            watched,
+            book=self.book if self.node is None else self.node.open_reader(parts),
+            account_id=self.secrets.access_key.account_id,
+            is_distant=self.node is not None,
+        )
+        parts.push_async_callback(rooms.stop)
+        return rooms
+
+    async def _start_manager(self, parts: AsyncExitStack) -> int:
+        """Start the stage manager; return how many open sessions it has ended.
+
+        A node recovers each account when it takes it, and returns 0 here.
+        """
         if self.node is None:
-            recovered = await self.manager.start()
-        else:
-            # An account is recovered when this node takes it.
-            await self.media.note_former()
-            recovered = 0
-            self.manager.listen()
-            self.node.start_accounts(self.manager, parts, end_former_media=self.media.end_former_media)
-            if self.room_history is not None:
-                await self.node.take_account(self.secrets.access_key.account_id)
+            return await self.manager.start()
+        await self.media.note_former()
+        self.manager.listen()
+        self.node.start_accounts(self.manager, parts, end_former_media=self.media.end_former_media)
         if self.room_history is not None:
-            self.room_history.start()
-        await self.media.finish_start()
-        if recovered:
-            _log.warning("sessions left open by the last run were ended", sessions=recovered)
+            await self.node.take_account(self.secrets.access_key.account_id)
+        return 0
 
     def livekit_counts(self) -> LiveKitCounts | None:
         """Return what was received from LiveKit; None on a server without it."""

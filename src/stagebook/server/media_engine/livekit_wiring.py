@@ -29,7 +29,7 @@ from stagebook.media.livekit.uplink.uplink_messages import UplinkSettings
 from stagebook.media.livekit.uplink.uplink_pool import UplinkPool
 from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.server.livekit.livekit_reachability import LiveKitReachability
-from stagebook.server.media_engine.process_timeouts import process_timeouts
+from stagebook.server.media_engine.media_process_settings import process_timeouts
 
 _log = structlog.get_logger(__name__)
 

@@ -26,16 +26,16 @@ from stagebook.media.recording.recording_port import RecordingEngine
 from stagebook.media.rtc.engine.engine_pool import EnginePool
 from stagebook.media.simulated.mixed_media import MixedMedia
 from stagebook.media.simulated.silent_feeds import SilentFeeds
-from stagebook.server.composition_wiring import build_compositions
 from stagebook.server.controlled_parts import ControlledParts
 from stagebook.server.listen_sockets import ListenSockets
-from stagebook.server.media_engine.process_timeouts import process_timeouts
-from stagebook.server.wiring import (
+from stagebook.server.media_engine.media_process_settings import (
+    build_compositions,
     build_recorders,
     engine_settings,
     ingest_process_count,
     ingest_settings,
     media_process_user,
+    process_timeouts,
     rtmps_certificate_files,
 )
 
