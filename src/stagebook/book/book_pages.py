@@ -23,7 +23,7 @@ class CompositionPages(Protocol):
     """Reads of compositions; see `CompositionReader`."""
 
     async def find(self, arn: str) -> Composition | None:
-        """Return a composition, however long ago it ended; None if there is none, or it was deleted by age."""
+        """Return a composition, running or ended; None if there is none, or retention has deleted it."""
 
     async def page(self, where: CompositionFilter, *, after: int | None, limit: int) -> Page[Composition]:
         """Return a page of the compositions that match, newest first. `where` names an account."""

@@ -26,7 +26,7 @@ class CompositionReader(Protocol):
     """Reads of compositions. They see what is durable, also of deleted stages. Errors are those of `BookReader`."""
 
     def find(self, arn: str) -> Composition | None:
-        """Return a composition, however long ago it ended; None if there is none, or it was deleted by age."""
+        """Return a composition, running or ended; None if there is none, or retention has deleted it."""
 
     def page(self, where: CompositionFilter, *, after: int | None, limit: int) -> Page[Composition]:
         """Return a page of the compositions that match, newest first.

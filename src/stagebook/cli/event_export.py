@@ -26,7 +26,7 @@ Write = Callable[[Sequence[LogEntry]], None]
 
 
 def export_events(arguments: argparse.Namespace) -> int:
-    """Export events; return the exit code."""
+    """Export events; return the exit code. Raises CommandFailedError."""
     if arguments.format == PARQUET:
         if arguments.gzip:
             raise CommandFailedError("a Parquet file is compressed already: leave --gzip out")

@@ -64,7 +64,7 @@ def tail_events(arguments: argparse.Namespace) -> int:
 
 
 def draw_timeline(arguments: argparse.Namespace) -> int:
-    """Draw the participants of a session; return the exit code."""
+    """Draw the participants of a session; return the exit code. Raises CommandFailedError if there is none."""
     console = open_console()
     with open_history(arguments) as files:
         session = files.sessions.find_session(arguments.session)

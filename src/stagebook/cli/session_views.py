@@ -57,7 +57,7 @@ def _find(files: HistoryFiles, where: SessionFilter, *, limit: int) -> list[Sess
 
 
 def show_session(arguments: argparse.Namespace) -> int:
-    """Show one session; return the exit code."""
+    """Show one session; return the exit code. Raises CommandFailedError if there is none."""
     now_ms = SystemClock().now_ms()
     choice = ParticipantChoice(participant_id=arguments.participant, user_id=arguments.user)
     with open_history(arguments) as files:

@@ -133,7 +133,7 @@ class DataFolder:
         return _read_or_generate(self.token_key_path, new_private_key_pem)
 
     def page_token_secret(self, *, randomness: Randomness) -> bytes:
-        """Return the secret that authenticates page tokens. Generate it if there is none."""
+        """Return the secret that authenticates page tokens. Generate it if there is none. Raises DataFolderError."""
         secret = _read_or_generate(self.page_secret_path, lambda: randomness.token_bytes(PAGE_SECRET_SIZE_BYTES))
         if len(secret) != PAGE_SECRET_SIZE_BYTES:
             raise DataFolderError(f"{self.page_secret_path} is damaged: remove it, then the server generates a new one")
@@ -157,7 +157,10 @@ class DataFolder:
         return secret
 
     def webhook_secret(self, *, randomness: Randomness) -> bytes:
-        """Return the secret that seals the secrets of webhooks. Generate it if there is none."""
+        """Return the secret that seals the secrets of webhooks. Generate it if there is none.
+
+        Raises DataFolderError.
+        """
         secret = _read_or_generate(self.webhook_secret_path, lambda: randomness.token_bytes(SECRET_SIZE_BYTES))
         if len(secret) != SECRET_SIZE_BYTES:
             raise DataFolderError(f"{self.webhook_secret_path} is damaged: restore it from a backup")
@@ -234,7 +237,10 @@ def _read(path: Path) -> bytes:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file with mode 0600. After a crash it has either the old or the complete new content."""
+    """Write a file with mode 0600. After a crash it has either the old or the complete new content.
+
+    Raises DataFolderError.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, FILE_MODE)

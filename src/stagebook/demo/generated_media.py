@@ -52,7 +52,7 @@ class MovingBar(MediaStreamTrack):
         self._number = 0
 
     async def recv(self) -> VideoFrame:
-        """Return the next frame when it is due."""
+        """Return the next frame when it is due. Raises MediaStreamError after the end."""
         if self.readyState != "live":
             raise MediaStreamError
         await self._pace.wait(self._number)
@@ -85,7 +85,7 @@ class Tone(MediaStreamTrack):
         ]
 
     async def recv(self) -> AudioFrame:
-        """Return the next 20 ms when they are due."""
+        """Return the next 20 ms when they are due. Raises MediaStreamError after the end."""
         if self.readyState != "live":
             raise MediaStreamError
         await self._pace.wait(self._number)

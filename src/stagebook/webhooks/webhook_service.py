@@ -167,7 +167,10 @@ class WebhookService:
         return changed
 
     def rotate_secret(self, account_id: str, destination_id: str, *, keep_seconds: int) -> Destination:
-        """Give a destination a new secret. The previous one signs as well for `keep_seconds`."""
+        """Give a destination a new secret. The previous one signs as well for `keep_seconds`.
+
+        Raises ResourceNotFoundError, and ConflictError for a destination of the settings or one without a secret.
+        """
         with self.open_store() as store:
             old = self._own(store, account_id, destination_id)
             if old.kind is not DestinationKind.HTTP:
@@ -183,7 +186,10 @@ class WebhookService:
         return changed
 
     def enable(self, account_id: str, destination_id: str, *, start_at: str | None = None) -> Destination:
-        """Enable a destination. It continues where it was, or at `start_at`."""
+        """Enable a destination. It continues where it was, or at `start_at`.
+
+        Raises InvalidInputError and ResourceNotFoundError.
+        """
         position = None if start_at is None else self._position_before(start_at, account_id)
         with self.open_store() as store:
             old = store.get_destination(account_id, destination_id)
@@ -192,7 +198,10 @@ class WebhookService:
         return changed
 
     def disable(self, account_id: str, destination_id: str) -> Destination:
-        """Disable a destination. Nothing is lost: its events wait in the book until it is enabled."""
+        """Disable a destination. Nothing is lost: its events wait in the book until it is enabled.
+
+        Raises ResourceNotFoundError.
+        """
         with self.open_store() as store:
             old = store.get_destination(account_id, destination_id)
             changed = self._changed(old, disabled_reason=old.disabled_reason or BY_OPERATOR)
@@ -200,12 +209,18 @@ class WebhookService:
         return changed
 
     def remove(self, account_id: str, destination_id: str) -> None:
-        """Remove a destination with its history and its dead letters."""
+        """Remove a destination with its history and its dead letters.
+
+        Raises ResourceNotFoundError, and ConflictError for one of the settings.
+        """
         with self.open_store() as store:
             store.remove(self._own(store, account_id, destination_id).destination_id)
 
     def replay(self, account_id: str, destination_id: str, request: ReplayRequest) -> int | None:
-        """Deliver events again; return the number of dead letters, or None for a replay from an event or a time."""
+        """Deliver events again; return the number of dead letters, or None for a replay from an event or a time.
+
+        Raises InvalidInputError and ResourceNotFoundError, and ConflictError with too many replays.
+        """
         if (request.start_at is None) != request.dead_letters:
             raise InvalidInputError(member="startAt", rule="give either `startAt` or `deadLetters`")
         now_ms = self._now_ms()
@@ -223,7 +238,10 @@ class WebhookService:
         return None
 
     def send_test(self, account_id: str, destination_id: str) -> str:
-        """Ask for the delivery of a test event; return the id under which the history shows what became of it."""
+        """Ask for the delivery of a test event; return the id under which the history shows what became of it.
+
+        Raises ResourceNotFoundError, and ConflictError with too many waiting tests.
+        """
         event_id = f"test_{_letters(self._randomness)}"
         with self.open_store() as store:
             store.get_destination(account_id, destination_id)

@@ -1,6 +1,6 @@
 """Who may use the testing API: programs on the machine of the server, without credentials.
 
-Whoever may call it controls the server. So three things are checked:
+A caller controls the server. So three things are checked:
 
 * The client's address is a loopback address, and no proxy has forwarded the request. A proxy on this machine that adds
   none of the usual header fields looks like a program on it.

@@ -185,7 +185,7 @@ class PostgresSource(_PostgresRows):
             raise
 
     def write_secrets(self, secrets: Mapping[str, bytes]) -> None:
-        """Refuse: a source is only read."""
+        """Refuse: a source is only read. Raises BookFailedError."""
         raise BookFailedError(f"{self.place} is only read: {len(secrets)} secrets cannot be added")
 
 
@@ -210,7 +210,7 @@ class PostgresTarget(_PostgresRows):
             raise
 
     def insert(self, table: CopiedTable, rows: Sequence[Row]) -> None:
-        """Add rows of a table."""
+        """Add rows of a table. Raises BookFailedError."""
         statement = f"COPY {table.name} ({', '.join(table.columns)}) FROM STDIN (FORMAT binary)"
         try:
             types = list(self._types(table).values())

@@ -68,7 +68,7 @@ class PostgresConnection:
             try:
                 session = self._session = connect(self._url, self._settings)
             except BookRefusedError as error:
-                # That is the answer to a start. Whoever reads or writes expects the failures of a book.
+                # BookRefusedError is for the start of a server. Reads and writes raise the failures of a book.
                 raise BookFailedError(str(error)) from error
         return session
 
@@ -101,7 +101,10 @@ class PostgresConnection:
             raise self._failure(error) from error
 
     def execute_many(self, statement: str, parameters: Sequence[NativeParameters]) -> None:
-        """Execute a statement in PostgreSQL's form once with each of the parameters, in few round trips."""
+        """Execute a statement in PostgreSQL's form once with each of the parameters, in few round trips.
+
+        Raises BookDamagedError and BookFailedError.
+        """
         try:
             session = self.session
             cursor = self._cursor = self._cursor or session.cursor()
@@ -110,7 +113,10 @@ class PostgresConnection:
             raise self._failure(error) from error
 
     def script(self, statements: str) -> None:
-        """Execute several statements without parameters, as one transaction if none is open."""
+        """Execute several statements without parameters, as one transaction if none is open.
+
+        Raises BookDamagedError and BookFailedError.
+        """
         try:
             self.session.execute(statements.encode(), prepare=False)
         except psycopg.Error as error:

@@ -6,7 +6,7 @@ A client that is stopped in the middle of a group holds no lock, because there i
 function
 
 1. renews the heartbeat of the run, and notes the number of the group. A run that is fenced or has ended gets SQLSTATE
-   SB001, and nothing is written. The lock of the row makes whoever fences the run wait for this transaction.
+   SB001, and nothing is written. The lock of the row makes a transaction that fences the run wait for this one.
 2. returns false if the group was written before. A client that has lost its connection sends the group again: it need
    not know whether it arrived. Groups are numbered from 1 in each run.
 3. writes the rows.

@@ -81,7 +81,7 @@ class JsonOutput:
 
 
 def check_settings_book(arguments: argparse.Namespace) -> int:
-    """Check the book that the settings name; return the exit code."""
+    """Check the book that the settings name; return the exit code. Raises CommandFailedError."""
     settings = read_settings(arguments)
     source = book_source(settings)
     output: CheckOutput = JsonOutput() if arguments.format == "json" else TextOutput()

@@ -74,7 +74,7 @@ class CopyProgress:
 
 
 def copy_book(arguments: argparse.Namespace) -> int:
-    """Copy a book; return the exit code."""
+    """Copy a book; return the exit code. Raises CommandFailedError."""
     if arguments.source == arguments.target:
         raise CommandFailedError(f"--from and --to are the same place: {arguments.source}")
     source_place, target_place = (parse_place(text, arguments) for text in (arguments.source, arguments.target))

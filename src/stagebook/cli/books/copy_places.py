@@ -112,7 +112,7 @@ class PostgresPlace:
         return SourceParts(store=source, shared=source, secrets=source)
 
     def open_target(self, parts: ExitStack, *, is_for_tests: bool) -> TargetParts:
-        """Begin a copy to the database."""
+        """Begin a copy to the database. Raises CommandFailedError for a book of tests."""
         from stagebook.book.copying.postgres_copy import PostgresTarget  # an optional extra; see require_psycopg
 
         if is_for_tests:

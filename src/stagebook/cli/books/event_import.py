@@ -32,7 +32,7 @@ _FUTURE_MS = 60_000
 
 
 def import_events(arguments: argparse.Namespace) -> int:
-    """Import events; return the exit code."""
+    """Import events; return the exit code. Raises CommandFailedError."""
     if arguments.session_id is not None and arguments.stage_arn is None:
         raise CommandFailedError("--session-id needs --stage-arn, the stage of the session")
     session = None

@@ -36,7 +36,10 @@ _STYLES = {
 
 
 def print_status(arguments: argparse.Namespace) -> int:
-    """Print the status; return the exit code: 0 if every account is owned by a node that lives, or is free."""
+    """Print the status; return the exit code: 0 if every account is owned by a node that lives, or is free.
+
+    Raises CommandFailedError without a database.
+    """
     settings = read_settings(arguments)
     if settings.database_url is None:
         raise CommandFailedError(

@@ -44,7 +44,7 @@ def list_compositions(arguments: argparse.Namespace) -> int:
 
 
 def show_composition(arguments: argparse.Namespace) -> int:
-    """Show one composition; return the exit code."""
+    """Show one composition; return the exit code. Raises CommandFailedError if there is none."""
     arn = composition_arn(arguments) or ""
     with open_history(arguments) as files:
         composition = files.book.compositions.find(arn)

@@ -176,7 +176,7 @@ class OwnerConnection(asyncio.Protocol):
     # Callbacks of httptools.
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header field of the response."""
+        """Take a header field of the response. Raises OwnerLostError above the limits."""
         self._head_bytes += len(name) + len(value)
         if len(self._headers) >= MAXIMUM_HEADER_FIELDS or self._head_bytes > MAXIMUM_HEAD_BYTES:
             raise OwnerLostError

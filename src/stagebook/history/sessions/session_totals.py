@@ -1,6 +1,6 @@
 """The totals of a session, accumulated participant by participant.
 
-Minutes are sums of whole milliseconds and exact; whoever shows them rounds the sum. A peak is the largest number at one
+Minutes are sums of whole milliseconds and exact; only the displayed sum is rounded. A peak is the largest number at one
 moment, and its time is when that number was reached first. For the peaks the accumulator keeps two integers for each
 interval of presence and of publication, and nothing else that grows: the cost is n log n in these intervals.
 """

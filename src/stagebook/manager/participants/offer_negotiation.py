@@ -4,7 +4,7 @@
 
 The session reserves a place while the engine works, which can take seconds. Each attempt is resolved exactly once:
 answered, failed, or cancelled by what removed its participant. An attempt that stayed open would count in the quotas
-for good. The answer goes to the client when JOINED is durable.
+permanently. The answer goes to the client when JOINED is durable.
 """
 
 import contextlib

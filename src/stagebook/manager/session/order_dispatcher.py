@@ -49,7 +49,7 @@ class OrderDispatcher:
         """Delay the end of a source while a request to publish to it is in progress in the engine.
 
         The request and `end_source` are separate messages to an engine process. If the session ended the source while
-        the request is on its way, the engine could create the source after the command to end it, and keep it for good.
+        the request is on its way, the engine could create the source after the command to end it, and never end it.
         Several requests can hold one source; the last one that is done sends the command.
         """
         self._held[source_id] += 1

@@ -9,8 +9,9 @@
     |TID|Y| KEYIDX  |   with T or K: the temporal layer; Y: the frame depends on layer 0 alone
     +-+-+-+-+-+-+-+-+
 
-A receiver can tell by the picture id and TL0PICIDX which frames it misses. So whoever leaves frames out, or continues
-one stream with another, has to renumber both: `shifted` and `renumbered` do. No function raises, whatever the bytes.
+A receiver can tell by the picture id and TL0PICIDX which frames it misses. So a sender that leaves frames out, or
+continues one stream with another, has to renumber both: `shifted` and `renumbered` do. No function raises for any
+bytes.
 """
 
 from typing import Final, NamedTuple

@@ -75,7 +75,8 @@ class LiveKitEngine:
         self._settings = settings
         self._clock = clock
         self.access = LiveKitAccess(settings.key, wall_clock=wall_clock)
-        # Apart, so that offers do not keep polls waiting, whose failures are taken for a dead node, nor ends offers.
+        # A client for each kind of call: offers must not delay polls, whose timeouts count as the failure of a node,
+        # and the ends of connections must not delay offers.
         self._client = livekit_client(max_connections=MAX_EXCHANGES)
         self._poll_client = livekit_client(max_connections=MAX_CALLS_AT_ONCE)
         self._end_client = livekit_client(max_connections=MAX_ENDS_AT_ONCE)

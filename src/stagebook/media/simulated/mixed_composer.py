@@ -2,7 +2,7 @@
 
 A composition starts without participants, so nobody knows yet whether its publishers will have media. It is simulated
 until the first publisher with media is shown. From then on the real engine composes it, and starts its destinations
-anew, of which the manager has heard already.
+anew, whose starts the manager already knows.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 A packet that continues the stream is handed on at once. One behind a gap waits until the gap is filled: the engine has
 requested the missing packets (RFC 4585 section 6.2.1), and they come by reordering, by RTX (RFC 4588) or repeated in
-later packets (RFC 2198). A gap that is not filled in time is given up, and whoever reads the packets is told.
+later packets (RFC 2198). A gap that is not filled in time is skipped, and the reader of the packets is told.
 
 What waits is bounded in time, in packets and in bytes. A heap has the waiting packets, so that no packet costs more
 than the logarithm of their number.

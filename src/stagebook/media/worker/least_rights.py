@@ -1,7 +1,7 @@
 """The rights that a worker process gives up, and the environment that it starts with.
 
-A worker parses what anybody on the network sends. If such a parser has a hole, the rights of its process decide how far
-an attacker gets. A worker only reads and writes sockets, so before the first packet it gives up, for good:
+A worker parses what any client sends. If such a parser has a vulnerability, the rights of its process decide what an
+attacker can do. A worker only reads and writes sockets, so before the first packet it gives up permanently:
 
 * the user: if root has started the server, a worker runs as another user without any group of root. It then cannot read
   what only root can read, above all the data folder. Of the capabilities of root it keeps at most the one to bind ports

@@ -1,7 +1,7 @@
 """The traces of a server, sent in batches by OTLP over HTTP.
 
-Spans wait in a queue of the SDK, which drops them when it is full. A thread of the SDK sends them, so neither a slow
-nor a dead receiver delays a request.
+Spans wait in a queue of the SDK, which drops them when it is full. A thread of the SDK sends them, so a receiver that
+is slow or not reached delays no request.
 """
 
 import asyncio

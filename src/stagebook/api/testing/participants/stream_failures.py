@@ -18,7 +18,7 @@ PUBLICATION_CODES = frozenset(
 
 
 def break_publication(services: PeerServices, connection_id: str, code: ErrorCode) -> None:
-    """End a running publication with one of PUBLICATION_CODES."""
+    """End a running publication with one of PUBLICATION_CODES. Raises ValueError for another code."""
     engine, limits = services.engine, services.manager.limits
     match code:
         case ErrorCode.BITRATE_EXCEEDED:

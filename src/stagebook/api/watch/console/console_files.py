@@ -5,7 +5,7 @@
     GET /console/<path> a file of the folder `assets`
 
 All files are read once, when the server starts. A request is a lookup of its path among their names, so no path leads
-out of the folder. The files contain nothing secret: whoever opens the page signs in through the watch API.
+out of the folder. The files contain no secret: a user of the page signs in through the watch API.
 
 The Content-Security-Policy permits no inline script or style, no other host, and no frame around the page. Browsers ask
 with `If-None-Match` on each load, so that a page never mixes files of two versions.

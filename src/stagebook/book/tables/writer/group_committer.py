@@ -69,7 +69,7 @@ class GroupCommitter(Protocol[Connection_co]):
 
     @property
     def idle_seconds(self) -> float | None:
-        """`wait` is called each time that nothing was queued for so long; None for never."""
+        """After this time without a queued transaction `wait` is called, again and again; None for never."""
 
     @property
     def stop_seconds(self) -> float | None:

@@ -1,8 +1,8 @@
 """Mixes the sound of the participants into one stream, at the pace of the output.
 
 The output asks for samples, and always gets as many as it asked for. A participant's sound has its own clock, and its
-packets come early, late or never; `participant_sound` brings them to the clock of the output. Nobody is heard to
-click: whoever comes, goes, mutes or loses packets is faded in or out within 5 ms.
+packets come early, late or never; `participant_sound` brings them to the clock of the output. To avoid
+clicks, a participant that joins, leaves, mutes or loses packets is faded in or out within 5 ms.
 """
 
 from collections.abc import Mapping
@@ -62,7 +62,10 @@ class AudioMixer:
         sound.write(position, level)
 
     def mix(self, count: int) -> Samples:
-        """Return the next `count` samples of the output, shape (count, 2). `count` is positive, and 200 ms at most."""
+        """Return the next `count` samples of the output, shape (count, 2). `count` is positive, and 200 ms at most.
+
+        Raises ValueError for another one.
+        """
         if not 0 < count <= MAXIMUM_PACKET:
             raise ValueError(f"1 to {MAXIMUM_PACKET} samples can be mixed at once, not {count}")
         mix = np.zeros((count, CHANNELS), np.float32)

@@ -82,7 +82,7 @@ class _ComposingWorker:
         await self._ending
         if self._measurements is not None:
             self._measurements.cancel()
-        # The server sends Stop when what it has heard is durable. A server that is lost may not have heard it.
+        # The server sends Stop when the reports that it got are durable. A lost server may not have got them.
         await self._stage.close(is_settled=not self._is_server_lost())
         await self._taps.stop()
 

@@ -47,7 +47,7 @@ PUBLISHER_SECONDS: Final = 2.0
 """The longest interval, unless MAX_CALLS_PER_SECOND makes it longer."""
 MIN_PUBLISHER_SECONDS: Final = 0.25
 PUBLISHER_CALLS_PER_SECOND: Final = 20.0
-"""As long as the interval is shorter than PUBLISHER_SECONDS."""
+"""The rate of calls while the interval is shorter than PUBLISHER_SECONDS."""
 VIEWER_SECONDS: Final = 5.0
 NEW_CONNECTION_SECONDS: Final = 5.0
 """Time after its opening in which a connection that is not found may still appear."""
@@ -56,10 +56,10 @@ LOST_AFTER_SECONDS: Final = 6.0
 """The third failed answer comes at most 11 s after the failure of a node: the first call begins within 2 s, and each is
 answered after 3 s."""
 OUTAGE_SECONDS: Final = 300.0
-"""The time for which sources outlive a failure of LiveKit's API. Webhooks still report what ends in this time."""
+"""How long sources stay during a failure of LiveKit's API. Webhooks still report what ends in this time."""
 MAX_CALLS_PER_SECOND: Final = 200
 MAX_CALLS_AT_ONCE: Final = 128
-"""So that the rooms of a dead node, whose calls are answered after 3 s, leave room for those of other nodes."""
+"""Enough that calls about the rooms of a failed node, each answered after 3 s, do not delay those of other nodes."""
 _MAX_ROUND_SECONDS: Final = 1.0
 
 _log = structlog.get_logger(__name__)
