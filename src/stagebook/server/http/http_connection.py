@@ -64,7 +64,7 @@ class HttpConnection(asyncio.Protocol):
         self._app_state = app_state
         self._loop = _loop or asyncio.get_running_loop()
         self._decoder = RequestDecoder()
-        self._held_input = HeldInput(settings.input_budget)
+        self._held_input = HeldInput(settings.input_budget, self)
         self._discarded_bytes = 0
         self._discards_input = False  # no further request is accepted
         self._is_refused = False  # an error response ends the connection, whatever the client still sends
@@ -156,15 +156,23 @@ class HttpConnection(asyncio.Protocol):
         except HttpRequestError as error:
             self._refuse(error.status, error.message)
         if not self._charge():
-            self._pipeline.drop_waiting()
-            self._refuse(_SERVICE_UNAVAILABLE, "The server holds too many incomplete requests.")
+            self.give_up_input()
         if self._decoder.is_in_request and not self._request_timeout.is_request_awaited:
             self._cancel_keep_alive()
             self._await(AwaitedInput.REQUEST)
 
     def _charge(self) -> bool:
         """Charge the budget with what the connection holds; return False if that is too much."""
-        return self._held_input.charge(self._decoder.held_bytes + self._pipeline.held_bytes)
+        pipeline, incomplete_bytes = self._pipeline, self._decoder.held_bytes
+        return self._held_input.charge(
+            incomplete_bytes + pipeline.held_bytes,
+            incomplete_bytes=incomplete_bytes if pipeline.is_answered else 0,
+        )
+
+    def give_up_input(self) -> None:
+        """Refuse the request that is being received, and drop those that wait and the held input."""
+        self._pipeline.drop_waiting()
+        self._refuse(_SERVICE_UNAVAILABLE, "The server holds too many incomplete requests.")
 
     def _decode_some(self) -> None:
         decoder, pipeline = self._decoder, self._pipeline
