@@ -112,21 +112,33 @@ async def test_no_state_is_kept_after_a_read() -> None:
 
     assert not bodies._deadlines
     assert not bodies._overdue
+    assert not bodies._held
 
 
-async def test_the_incomplete_bodies_of_all_clients_are_limited_together() -> None:
+async def test_the_oldest_of_the_incomplete_bodies_is_given_up_at_the_limit_of_all() -> None:
     bodies = BodyReader(timeout_seconds=60.0, held_limit_bytes=1_000)
-    slow = BodyClient(body_part(b"x" * 900, more=True))
-    waiting = asyncio.create_task(bodies.read(slow.receive, max_size_bytes=MAX_SIZE_BYTES))
-    await slow.is_waiting.wait()
+    slow = [BodyClient(body_part(b"x" * 450, more=True)) for _ in range(2)]
+    waiting = []
+    for client in slow:
+        waiting.append(asyncio.create_task(bodies.read(client.receive, max_size_bytes=MAX_SIZE_BYTES)))
+        await client.is_waiting.wait()
 
+    parts = BodyClient(body_part(b"x" * 400, more=True), body_part(b"x" * 100, more=False))
+    assert len(await bodies.read(parts.receive, max_size_bytes=MAX_SIZE_BYTES)) == 500
     with pytest.raises(ServerBusyError):
-        await bodies.read(BodyClient(body_part(b"x" * 200, more=True)).receive, max_size_bytes=MAX_SIZE_BYTES)
+        await waiting[0]
+    assert list(bodies._held) == [waiting[1]]
     whole = BodyClient(body_part(b"x" * MAX_SIZE_BYTES, more=False))
     assert len(await bodies.read(whole.receive, max_size_bytes=MAX_SIZE_BYTES)) == MAX_SIZE_BYTES
 
-    waiting.cancel()
+    waiting[1].cancel()
     with pytest.raises(asyncio.CancelledError):
-        await waiting
-    parts = BodyClient(body_part(b"x" * 900, more=True), body_part(b"x" * 100, more=False))
-    assert len(await bodies.read(parts.receive, max_size_bytes=MAX_SIZE_BYTES)) == MAX_SIZE_BYTES
+        await waiting[1]
+    assert (bodies._held, bodies._held_bytes, bodies._given_up) == ({}, 0, set())
+
+
+async def test_a_body_that_is_above_the_limit_of_all_is_refused() -> None:
+    bodies = BodyReader(timeout_seconds=60.0, held_limit_bytes=100)
+    with pytest.raises(ServerBusyError):
+        await bodies.read(BodyClient(body_part(b"x" * 101, more=True)).receive, max_size_bytes=MAX_SIZE_BYTES)
+    assert bodies._held_bytes == 0

@@ -11,8 +11,8 @@ from stagebook.api.asgi import Message, Receive
 from stagebook.stage.errors import ServerBusyError
 
 HELD_LIMIT_BYTES = 64 * 1_024 * 1_024
-"""Bytes of incomplete bodies that one reader holds. A body that arrives as a whole does not count, so that clients that
-send theirs slowly cannot keep out the others."""
+"""Bytes of incomplete bodies that one reader holds. A body that arrives as a whole does not count. Above the limit, the
+read that began first is given up, so that clients that send their bodies slowly cannot keep out the others."""
 
 _SWEEPS_PER_TIMEOUT = 20
 
@@ -45,6 +45,9 @@ class BodyReader:
         self.timeout_seconds = timeout_seconds
         self._held_limit_bytes = held_limit_bytes
         self._held_bytes = 0
+        self._held: dict[asyncio.Task[Any], int] = {}
+        """The bytes of each incomplete body, in the order in which they began to arrive."""
+        self._given_up: set[asyncio.Task[Any]] = set()
         self._deadlines: dict[asyncio.Task[Any], float] = {}
         self._overdue: set[asyncio.Task[Any]] = set()
         self._is_sweep_scheduled = False
@@ -55,8 +58,8 @@ class BodyReader:
         A body above `max_size_bytes` is still received, and discarded, up to `drain_size_bytes`: many clients read the
         response only after they have sent the whole request.
 
-        Raises BodyTooLargeError, BodyTimeoutError and ClientDisconnectedError, and ServerBusyError while the incomplete
-        bodies of all clients are too large together.
+        Raises BodyTooLargeError, BodyTimeoutError and ClientDisconnectedError, and ServerBusyError if it is given up
+        because the incomplete bodies of all clients are too large together.
         """
         task = self._start_deadline()
         try:
@@ -66,15 +69,16 @@ class BodyReader:
                 body: bytes = message.get("body", b"")
                 if len(body) <= max_size_bytes:
                     return body
-            return await self._read_parts(message, receive, max_size_bytes, drain_size_bytes)
+            return await self._read_parts(task, message, receive, max_size_bytes, drain_size_bytes)
         except asyncio.CancelledError:
             # A task that was cancelled for another reason as well stays cancelled.
-            if task not in self._overdue or task.uncancel() > 0:
+            if task not in self._overdue | self._given_up or task.uncancel() > 0:
                 raise
-            raise BodyTimeoutError from None
+            raise _too_many() if task in self._given_up else BodyTimeoutError() from None
         finally:
             del self._deadlines[task]
             self._overdue.discard(task)
+            self._given_up.discard(task)
 
     def _start_deadline(self) -> asyncio.Task[Any]:
         task = asyncio.current_task()
@@ -93,18 +97,18 @@ class BodyReader:
         self._is_sweep_scheduled = False
         now = loop.time()
         for task, deadline in self._deadlines.items():
-            if deadline <= now and task not in self._overdue:
+            if deadline <= now and task not in self._overdue and task not in self._given_up:
                 self._overdue.add(task)
                 task.cancel()
         if self._deadlines:
             self._schedule_sweep(loop)
 
     async def _read_parts(
-        self, message: Message, receive: Receive, max_size_bytes: int, drain_size_bytes: int
+        self, task: asyncio.Task[Any], message: Message, receive: Receive, max_size_bytes: int, drain_size_bytes: int
     ) -> bytes:
         """Return the body that begins with `message`."""
         parts: list[bytes] = []
-        size_bytes = held_bytes = 0
+        size_bytes = 0
         try:
             while True:
                 if message["type"] != "http.request":
@@ -113,19 +117,30 @@ class BodyReader:
                 size_bytes += len(part)
                 if size_bytes <= max_size_bytes:
                     parts.append(part)
-                    held_bytes += len(part)
-                    self._hold(len(part))
+                    self._hold(task, len(part))
                 is_complete = not message.get("more_body", False)
                 if is_complete or size_bytes > max(max_size_bytes, drain_size_bytes):
                     break
                 message = await receive()
         finally:
-            self._held_bytes -= held_bytes
+            self._held_bytes -= self._held.pop(task, 0)
         if size_bytes > max_size_bytes:
             raise BodyTooLargeError(is_complete=is_complete)
         return b"".join(parts)
 
-    def _hold(self, size_bytes: int) -> None:
+    def _hold(self, task: asyncio.Task[Any], size_bytes: int) -> None:
+        """Count bytes of a body. Above the limit, give up the oldest incomplete bodies."""
+        self._held[task] = self._held.get(task, 0) + size_bytes
         self._held_bytes += size_bytes
-        if self._held_bytes > self._held_limit_bytes:
-            raise ServerBusyError("the server holds too many incomplete requests")
+        while self._held_bytes > self._held_limit_bytes:
+            oldest = next(iter(self._held))
+            self._held_bytes -= self._held.pop(oldest)
+            if oldest is task:
+                raise _too_many()
+            if oldest not in self._overdue:
+                self._given_up.add(oldest)
+                oldest.cancel()
+
+
+def _too_many() -> ServerBusyError:
+    return ServerBusyError("the server holds too many incomplete requests")

@@ -441,19 +441,22 @@ async def test_the_input_that_all_connections_hold_back_is_bounded() -> None:
     """The oldest of the incomplete heads makes room, so that whoever leaves them incomplete keeps nobody out."""
     limits = msgspec.structs.replace(LIMITS, held_input_bytes=100_000)
     head = b"GET / HTTP/1.1\r\nHost: x\r\nX: "
-    async with running_server(EchoApplication(), limits=limits) as (_, port):
-        async with connection(port) as (refused, first), connection(port) as (_, second):
-            first.write(head + b"y" * 50_000)
-            await asyncio.sleep(0.1)
-            second.write(head + b"y" * 45_000)
-            await asyncio.sleep(0.1)
-            async with connection(port) as (reader, writer):
-                writer.write(head + b"y" * 10_000)
-                assert (await refused.readline()).startswith(b"HTTP/1.1 503 ")
-                writer.write(b"\r\n\r\n")
-                assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
-            assert (await exchange(port, CLOSING_GET[:-2], b"\r\n")).startswith(b"HTTP/1.1 200 ")
-            second.write(b"\r\n\r\n")
+    async with (
+        running_server(EchoApplication(), limits=limits) as (_, port),
+        connection(port) as (refused, first),
+        connection(port) as (_, second),
+        connection(port) as (reader, writer),
+    ):
+        first.write(head + b"y" * 50_000)
+        await asyncio.sleep(0.1)
+        second.write(head + b"y" * 45_000)
+        await asyncio.sleep(0.1)
+        writer.write(head + b"y" * 10_000)
+        assert (await refused.readline()).startswith(b"HTTP/1.1 503 ")
+        writer.write(b"\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        assert (await exchange(port, CLOSING_GET[:-2], b"\r\n")).startswith(b"HTTP/1.1 200 ")
+        second.write(b"\r\n\r\n")
 
 
 async def test_requests_that_wait_count_towards_the_input_that_is_held() -> None:
