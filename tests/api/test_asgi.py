@@ -1,6 +1,6 @@
-"""The observed `send`."""
+"""The observed `send`, and the header fields of a request by name."""
 
-from stagebook.api.asgi import Message, ObservedSend
+from stagebook.api.asgi import Message, ObservedSend, read_headers
 
 
 async def observe(*messages: Message) -> tuple[ObservedSend, list[Message]]:
@@ -30,3 +30,13 @@ async def test_the_status_is_recorded_and_every_message_is_sent() -> None:
 async def test_an_accepted_handshake_is_recorded() -> None:
     observed, _ = await observe({"type": "websocket.accept"})
     assert observed.is_accepted
+
+
+def test_headers_are_read_by_name() -> None:
+    assert read_headers([(b"host", b"a"), (b"accept", b"b")]) == {b"host": b"a", b"accept": b"b"}
+
+
+def test_lines_of_one_name_are_joined() -> None:
+    lines = [(b"x-a", b" 1 "), (b"host", b"h"), (b"x-a", b"2")]
+
+    assert read_headers(lines) == {b"x-a": b"1,2", b"host": b"h"}

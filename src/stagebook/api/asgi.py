@@ -1,4 +1,4 @@
-"""The types of the ASGI interface, and a wrapper that observes what an application sends.
+"""The types of the ASGI interface, the header fields by name, and a wrapper that observes what an application sends.
 
 An ASGI server calls an application once for each HTTP request or websocket. `scope` describes it (type, method, path,
 header fields), `receive` waits for the next message from the client, and `send` passes a message to the client. A
@@ -7,7 +7,7 @@ Source: the ASGI specification, version 3.0, "HTTP & WebSocket ASGI Message Form
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -99,3 +99,15 @@ class ObservedSend:
             if self._on_accepted is not None:
                 self._on_accepted()
         await self.unobserved(message)
+
+
+def read_headers(lines: Sequence[Header]) -> dict[bytes, bytes]:
+    """Return the header fields of a request by name. The values of a repeated name are joined by commas."""
+    headers = dict(lines)
+    # Nearly no request repeats a name, so the loop below is rarely needed.
+    if len(headers) != len(lines):
+        joined: dict[bytes, list[bytes]] = {}
+        for name, value in lines:
+            joined.setdefault(name, []).append(value.strip())
+        headers = {name: b",".join(values) for name, values in joined.items()}
+    return headers

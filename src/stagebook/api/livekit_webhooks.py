@@ -17,9 +17,8 @@ import structlog
 from livekit.protocol.webhook import WebhookEvent
 
 from stagebook.api.access.failed_attempts import FailedAttempts
-from stagebook.api.asgi import Receive, Scope, Send
+from stagebook.api.asgi import Receive, Scope, Send, read_headers
 from stagebook.api.http_body import BodyReader, BodyTimeoutError, BodyTooLargeError, ClientDisconnectedError
-from stagebook.api.http_headers import read_headers
 from stagebook.api.http_responses import HttpResponse, send_response
 from stagebook.media.livekit.livekit_access import LiveKitKey
 from stagebook.media.livekit.webhook_event import MAX_WEBHOOK_SIZE_BYTES, WebhookRefusedError, read_webhook

@@ -10,13 +10,13 @@ from structlog.testing import capture_logs
 from stagebook.api.access.sigv4.authorization_header import MAXIMUM_SIGNED_HEADERS, parse_authorization
 from stagebook.api.access.sigv4.canonical_request import canonical_path, canonical_query
 from stagebook.api.access.sigv4.signature_errors import SignatureRefusedError
+from stagebook.api.asgi import read_headers
 from stagebook.api.aws.aws_errors import STATUSES, AwsError
 from stagebook.api.aws.operation import Call, Caller
 from stagebook.api.aws.page_token import PageTokens
 from stagebook.api.aws.rest_json.operation_input import ReadInput, compile_input_reader
 from stagebook.api.aws.rest_json.service_model import load_service_model
 from stagebook.api.aws.rest_json.validation import compile_input
-from stagebook.api.http_headers import read_headers
 from stagebook.server.http.request_decoder import RequestDecoder
 from stagebook.server.http.request_head import HttpRequestError, RequestHead
 from stagebook.stage.errors import InvalidInputError

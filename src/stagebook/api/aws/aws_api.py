@@ -13,7 +13,7 @@ from typing import TypeAlias
 from stagebook.api.access.local_hosts import LocalHosts
 from stagebook.api.access.sigv4.credentials import AwsCredential, CredentialStore
 from stagebook.api.access.sigv4.signature import SignatureVerifier
-from stagebook.api.asgi import Receive, Scope, Send
+from stagebook.api.asgi import Receive, Scope, Send, read_headers
 from stagebook.api.aws.access.browser_origins import CorsRules
 from stagebook.api.aws.access.injected_faults import InjectedFaults
 from stagebook.api.aws.access.resource_access import Principal
@@ -23,7 +23,6 @@ from stagebook.api.aws.rest_json.error_response import error_response
 from stagebook.api.aws.rest_json.request_body import read_request_body
 from stagebook.api.connection_cut import ConnectionCutError, cut_connection, send_or_cut
 from stagebook.api.http_body import BodyReader, ClientDisconnectedError
-from stagebook.api.http_headers import read_headers
 from stagebook.api.http_responses import HttpResponse, send_response
 from stagebook.api.request_counts import OPERATION, PREFLIGHT, UNKNOWN_OPERATION, RequestCounts
 from stagebook.stage.clock import Clock

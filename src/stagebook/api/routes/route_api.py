@@ -15,9 +15,8 @@ from urllib.parse import unquote
 
 import structlog
 
-from stagebook.api.asgi import BOUND_OUTPUT_EXTENSION, Header, ObservedSend, Receive, Scope, Send
+from stagebook.api.asgi import BOUND_OUTPUT_EXTENSION, Header, ObservedSend, Receive, Scope, Send, read_headers
 from stagebook.api.http_body import BodyReader, BodyTimeoutError, BodyTooLargeError, ClientDisconnectedError
-from stagebook.api.http_headers import read_headers
 from stagebook.api.http_responses import HttpResponse, send_response
 from stagebook.api.request_counts import OPERATION, UNKNOWN_OPERATION, RequestCounts
 from stagebook.api.routes.api_input import check_content_type, read_json, read_query

@@ -11,8 +11,7 @@ A caller controls the server. So three things are checked:
 import ipaddress
 
 from stagebook.api.access.local_hosts import LocalHosts
-from stagebook.api.asgi import Scope
-from stagebook.api.http_headers import read_headers
+from stagebook.api.asgi import Scope, read_headers
 from stagebook.api.routes.api_problems import ApiProblemCode, ApiRefusedError
 from stagebook.api.routes.api_route import ReadBody, Role
 

@@ -3,6 +3,8 @@
 Each page is one read of the log from the position of the page before. No read transaction stays open between two pages,
 so the server can go on writing and its write-ahead log does not grow because of an export. The end is the last sequence
 number at the start: sequence numbers only grow, so what is appended later is not included.
+
+For the watch API, a history process reads parts: bounded numbers of pages, in the form that is sent.
 """
 
 from collections.abc import Iterator
@@ -12,10 +14,14 @@ import msgspec
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
 from stagebook.book.composition_log import EntryLog, LogEntry
 from stagebook.history.event_query import EventFilter
+from stagebook.history.export.event_lines import TEXT_FORMATS
 from stagebook.history.history_files import HistoryFiles
 
 EVENTS_PER_PAGE = 1_000
 """How many events one read takes: a few milliseconds, and about 1 MB of memory."""
+
+PAGES_PER_READ = 10
+"""At most 10,000 events: about 0.1 s. A part of the response ends earlier, with the first page that has events."""
 
 
 class ExportRange(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +41,13 @@ class ExportPage(msgspec.Struct, frozen=True, kw_only=True):
 
     events: list[LogEntry]
     position: int
+
+
+class ExportPart(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of an export in the form that is sent, and what remains of its range; None at the end."""
+
+    content: bytes
+    remaining: ExportRange | None
 
 
 def export_range(files: HistoryFiles, where: EventFilter) -> ExportRange:
@@ -80,3 +93,17 @@ def export_pages(log: EntryLog, where: EventFilter, within: ExportRange) -> Iter
     while (page := read_export_page(log, where, ExportRange(after=position, last=within.last))) is not None:
         yield page
         position = page.position
+
+
+def read_export_part(files: HistoryFiles, where: EventFilter, within: ExportRange, form: str) -> ExportPart:
+    """Return the next part of an export. It is empty if no event of the next PAGES_PER_READ pages matches."""
+    _, lines = TEXT_FORMATS[form]
+    for _ in range(PAGES_PER_READ):
+        files.check()
+        page = read_export_page(files.log, where, within)
+        if page is None:
+            return ExportPart(content=b"", remaining=None)
+        within = ExportRange(after=page.position, last=within.last)
+        if page.events:
+            return ExportPart(content=lines(page.events), remaining=within)
+    return ExportPart(content=b"", remaining=within)

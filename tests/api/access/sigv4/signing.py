@@ -8,7 +8,7 @@ import pytest
 from stagebook.api.access.sigv4.credentials import AwsCredential, CredentialStore
 from stagebook.api.access.sigv4.signature import SignatureVerifier
 from stagebook.api.access.sigv4.signature_errors import SignatureRefusedError
-from stagebook.api.http_headers import read_headers
+from stagebook.api.asgi import read_headers
 from tests.api.aws.asgi_harness import (
     REGION,
     STAGE_ARN,

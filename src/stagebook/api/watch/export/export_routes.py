@@ -14,8 +14,7 @@ from stagebook.history.composition_document import CompositionEventDocument
 from stagebook.history.event_document import EventDocument
 from stagebook.history.event_query import EventFilter
 from stagebook.history.export.event_lines import CONTENT_TYPES, TEXT_FORMATS
-from stagebook.history.export.export_pages import ExportRange, export_range
-from stagebook.history.export.export_reads import read_export_part
+from stagebook.history.export.export_pages import ExportRange, export_range, read_export_part
 from stagebook.history.history_reader import HistoryReader
 
 ACTION = "stagebook:ExportEvents"
