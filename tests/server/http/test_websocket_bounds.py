@@ -6,6 +6,7 @@ import gc
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -93,6 +94,30 @@ async def test_a_flood_of_frames_is_parsed_up_to_the_limit_and_closes_the_connec
     assert received is None or b"\x03\xf0" in received  # close code 1008
     assert application.received[-1]["code"] == 1008
     assert application.received[-1][DISCONNECT_REFUSED]
+
+
+async def test_the_frames_of_one_read_are_parsed_in_several_turns(counted_frames: Callable[[], int]) -> None:
+    application = Sink()
+    by_turn: list[int] = []
+    parsed = asyncio.Event()
+
+    def count_turn() -> None:
+        by_turn.append(counted_frames())
+        if by_turn[-1] < FRAMES_BURST - 1:
+            asyncio.get_running_loop().call_soon(count_turn)
+        else:
+            parsed.set()
+
+    message = b"\x81\x81\x00\x00\x00\x00x"
+    async with asyncio.timeout(DEADLINE_SECONDS), running_server(application) as port:
+        async with raw_peer(port) as (_, writer):
+            writer.write(PONG * (FRAMES_BURST - 2) + message)
+            count_turn()
+            await parsed.wait()
+        await application.ended.wait()
+    assert application.received[0]["text"] == "x"
+    slice_frames = websocket_protocol.SLICE_SIZE_BYTES // len(PONG) + 1
+    assert max(later - earlier for earlier, later in pairwise(by_turn)) < 64 + slice_frames
 
 
 async def test_a_peer_that_goes_on_sending_after_the_close_frame_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,8 @@ uvicorn (over the Sans-I/O protocol of `websockets`) trusts its peer in ways tha
 * **Frames are metered.** uvicorn meters nothing, and an application sees only complete messages. Pongs that nobody
   asked for and fragments of a message that never ends cost 20 microseconds each and never reach the application, so a
   peer that sends 6-byte frames at 0.5 MB/s would keep the event loop busy all the time. Every frame takes a unit from a
-  token bucket, whatever its type. Received data is parsed in slices of 1 KiB, because parsing is what costs: one read
-  can hold 40,000 frames.
+  token bucket, whatever its type. Received data is parsed in slices of 512 bytes, because parsing is what costs: one
+  read can hold 40,000 frames. After FRAMES_PER_TURN frames, parsing goes on in the next turn of the event loop.
 * **A message has a bounded number of fragments.** `websockets` bounds the size of a message, but an empty fragment has
   no size, and uvicorn keeps a list of them.
 * **Long messages are sent in parts** (`TEXT_PARTS_EXTENSION` of `api/asgi.py`). Each part is a frame of its own (RFC
@@ -54,8 +54,11 @@ FRAMES_PER_SECOND = 20.0
 """A client may send 5 messages per second. The rest is for pings, pongs, and messages in several fragments."""
 MAX_FRAGMENTS = 64
 """Fragments of one message: of the largest message (16 KiB), fragments of 256 bytes."""
-SLICE_SIZE_BYTES = 1_024
-"""Bytes that are parsed before the frames in them are counted: at most 170 frames, 4 ms of work."""
+SLICE_SIZE_BYTES = 512
+"""Bytes that are parsed before the frames in them are counted: at most 85 frames, 1 ms of work."""
+FRAMES_PER_TURN = 64
+"""Frames of one peer after which the other connections have their turn. What waits in the meantime is a few reads at
+most, because FRAMES_BURST is reached in five turns."""
 LATE_LIMIT_BYTES = 131_072
 """Bytes that a peer may send after the server's close frame. It has to answer it, but may have sent more before."""
 
@@ -135,7 +138,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     __slots__ = (
         "_abort_timer",
         "_frames_counted_at_seconds",
+        "_frames_in_turn",
         "_frames_left",
+        "_held",
         "_is_in_message",
         "_late_bytes",
         "on_lost",
@@ -149,6 +154,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.writable = LightEvent(is_set=True)  # type: ignore[assignment]
         self._frames_left = float(FRAMES_BURST)
         self._frames_counted_at_seconds = self.loop.time()
+        self._frames_in_turn = 0
+        self._held = b""  # received, and to be parsed in the next turn
         self._late_bytes = 0  # received after the close frame was sent
         self._is_in_message = False
         self._abort_timer: asyncio.TimerHandle | None = None
@@ -202,16 +209,32 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             if self.conn.state is CONNECTING or self._late_bytes > LATE_LIMIT_BYTES:
                 self.abort()
                 return
+        if self._held:
+            self._held += data
+        else:
+            self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
         # Data also arrives after a failure, until the transport is closed; it must not be parsed either.
+        self._frames_in_turn = 0
         view = memoryview(data)
         for start in range(0, len(data), SLICE_SIZE_BYTES):
             if self.transport.is_closing():
                 return
+            if self._frames_in_turn >= FRAMES_PER_TURN:
+                self._held = bytes(view[start:])
+                self.loop.call_soon(self._parse_held)
+                return
             super().data_received(bytes(view[start : start + SLICE_SIZE_BYTES]))
+
+    def _parse_held(self) -> None:
+        data, self._held = self._held, b""
+        self._parse(data)
 
     def handle_events(self) -> None:
         """Count the frames of a slice, then handle them; close the connection if they are too many."""
         frames = sum(isinstance(event, Frame) for event in self.conn.events)
+        self._frames_in_turn += frames
         # A connection that is not OPEN has sent its close frame in this slice; whatever follows is not parsed.
         if frames and not self._take(frames) and self.conn.state is OPEN:
             self._refuse(CloseCode.POLICY_VIOLATION, "too many frames")
