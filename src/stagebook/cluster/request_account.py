@@ -43,7 +43,7 @@ SIGN_IN_PATH: Final = f"{WATCH_PREFIX}sign-in"
 SIGN_IN_LIMIT_BYTES: Final = 4_096
 LIVEKIT_WEBHOOK_PATH: Final = "/livekit/webhook"
 LIVEKIT_WEBHOOK_LIMIT_BYTES: Final = 256 * 1_024
-"""That of the receiver, which refuses a larger body."""
+"""The limit of the receiver, which refuses a larger body."""
 
 _LOCAL_PATHS: Final = frozenset({"/health", "/metrics", WATCH_PREFIX + DOCUMENT_NAME})
 _ACCOUNT_ID: Final = re.compile(r"[0-9]{12}")

@@ -24,7 +24,7 @@ class StageComposition:
     def fail_destination(
         self, error_code: DestinationErrorText, destination_id: str | None = None
     ) -> Sequence[ReportedCompositionEvent]:
-        """Let a destination fail for good: COMPOSITION_DESTINATION_FAILED. The last one ends the composition."""
+        """Let a destination fail permanently: COMPOSITION_DESTINATION_FAILED. The last one ends the composition."""
         return self._act("fail-destination", errorCode=error_code, destinationId=destination_id)
 
     def reconnect_destination(self, destination_id: str | None = None) -> Sequence[ReportedCompositionEvent]:

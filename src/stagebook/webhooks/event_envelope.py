@@ -1,7 +1,7 @@
 """The messages of webhooks: EventBridge's envelope, and CloudEvents 1.0.
 
 EventBridge's envelope has the detail-type and the detail that Amazon IVS sends for the events that it sends there, with
-source `aws.ivs`. All other events have a detail-type and a source of our own, so a rule that was written for AWS gets
+source `aws.ivs`. All other events have a detail-type and a source of Stagebook, so a rule that was written for AWS gets
 what it gets from AWS, also if it filters by the source alone.
 
 Sources: IVS Real-Time user guide, "Using Amazon EventBridge with IVS Real-Time Streaming"; CloudEvents 1.0.2, JSON

@@ -1,8 +1,8 @@
 """The check of the Host header field that protects a server without authentication against DNS rebinding.
 
 A web page of `evil.example` may make the browser look its name up again and get 127.0.0.1. Its requests then reach this
-server and are of the page's own origin, so that neither CORS nor the Origin header field stops them. What shows them is
-their Host: the name that the attacker owns. A name that no attacker can own in the public DNS is safe: an IP address, a
+server and are of the page's own origin, so that neither CORS nor the Origin header field stops them. Only their Host
+shows them: the name that the attacker owns. A name that no attacker can own in the public DNS is safe: an IP address, a
 name without a dot (`localhost`, the name of a container), and a name below a top-level domain that is reserved for
 local use.
 Sources: RFC 6761 (`localhost`, `test`), RFC 6762 (`local`), RFC 8375 (`home.arpa`), and `internal`, which ICANN

@@ -149,7 +149,7 @@ class PostgresConnection:
         return BookDamagedError(f"{self.place} is damaged ({error}). Restore it from a backup.")
 
     def wait_notifications(self, timeout_seconds: float) -> list[str]:
-        """Wait for what channels have sent that were listened to; return the payloads, maybe none.
+        """Wait for notifications on the channels that are listened to; return their payloads, possibly none.
 
         Raises BookUnreachableError. After it, the caller must listen again, and look at what it has missed.
         """

@@ -84,7 +84,7 @@ class OwnerPool:
             connection.abort()
 
     def close(self) -> None:
-        """End all connections. Whoever waits for a response gets OwnerLostError."""
+        """End all connections. Callers that wait for a response get OwnerLostError."""
         for connection in (*self._idle, *self._used):
             connection.abort()
         self._idle.clear()

@@ -2,7 +2,7 @@
 
 1. One with a grid is started, a second time with the same idempotency token, and with other parameters.
 2. One with a picture in picture is started on another stage. Lists, filters and pages are read.
-3. The configurations of the first one are deleted in vain.
+3. Deletions of the configurations of the first one are refused.
 4. The first one is stopped twice, then the second one. The configurations are deleted.
 5. If the server is Stagebook with `--testing`, its clock is advanced by five minutes.
 

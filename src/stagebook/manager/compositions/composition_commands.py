@@ -1,4 +1,4 @@
-"""What an engine is told of a composition, made from what the book has of it."""
+"""The requests to an engine about a composition, made from its rows in the book."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Moves the clock of a testing server, so that everything happens at its own time on the way.
+"""Moves the clock of a testing server, so that everything in between happens at its own time.
 
 A jump of the clock would let timers fire late: a stream would end hours after its limit. So an advance goes from timer
 to timer. At the time of each one the clock stands still until its decision is durable and carried out; what that causes

@@ -23,8 +23,8 @@ MAXIMUM_CACHED_STAGES = 10_000
 
 
 class StageRights(msgspec.Struct, frozen=True, kw_only=True):
-    """An existing stage, and whether any participant was disconnected from it for good (`has_revoked`), or is refused
-    without a connection token (`has_bound`).
+    """An existing stage, and whether any participant was disconnected from it permanently (`has_revoked`), or is
+    refused without a connection token (`has_bound`).
 
     The ids of those participants have no bound, so they are looked up one by one.
     """

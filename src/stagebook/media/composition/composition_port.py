@@ -106,7 +106,7 @@ class OutputEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class OutputFailed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A destination has failed for good. Nothing more is reported about it."""
+    """A destination has failed permanently. Nothing more is reported about it."""
 
     composition_id: str
     destination_id: str

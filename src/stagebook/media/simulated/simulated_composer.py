@@ -112,7 +112,7 @@ class SimulatedComposer:
         self._reports.then(self._report(OutputStarted(composition_id=composition_id, destination_id=destination_id)))
 
     def fail(self, composition_id: str, destination_id: str, fault: OutputFault) -> None:
-        """Let a destination fail for good."""
+        """Let a destination fail permanently."""
         composition = self._compositions[composition_id]
         self._reports.then(self._fail(composition, composition.outputs.pop(destination_id), fault))
 

@@ -43,7 +43,7 @@ class Stop(Command, frozen=True, kw_only=True):
 
 
 class ServerAlive(Command, frozen=True, kw_only=True):
-    """The server is carried out. The worker exits if no command follows within `timeout_seconds`."""
+    """The server is running. The worker exits if no command follows within `timeout_seconds`."""
 
     timeout_seconds: float
 

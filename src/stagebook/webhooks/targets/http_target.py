@@ -23,7 +23,7 @@ from stagebook.webhooks.webhook_signature import signed_headers
 
 USER_AGENT = "Stagebook-Webhooks/1"
 MAXIMUM_RESPONSE_SIZE_BYTES = 65_536
-"""Of a response so much is read, so that its connection can be used again. A longer one costs its connection."""
+"""How much of a response is read, so that its connection can be used again. After a longer one it is closed."""
 SHOWN_RESPONSE_LENGTH = 200
 _PAUSING = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 

@@ -4,10 +4,11 @@
     Link: <turn:turn.example.net?transport=udp>; rel="ice-server"; username="1767225600:p"; credential="...";
           credential-type="password"
 
-A TURN server that shares a secret with us needs no account for each participant (draft-uberti-behave-turn-rest-00,
-coturn's `use-auth-secret`). The user name is the time at which it expires, in Unix seconds, a colon and the participant
-id; the credential is the HMAC-SHA1 of the user name by the secret, in base64. The TURN server computes the same. An
-allocation that was made in time lives on: the server checks the time when it first sees the user name in a session.
+A TURN server that shares a secret with Stagebook needs no account for each participant
+(draft-uberti-behave-turn-rest-00, coturn's `use-auth-secret`). The user name is the time at which it expires, in Unix
+seconds, a colon and the participant id; the credential is the HMAC-SHA1 of the user name by the secret, in base64. The
+TURN server computes the same. An allocation that was made in time goes on: the server checks the time when it first
+sees the user name in a session.
 """
 
 import base64

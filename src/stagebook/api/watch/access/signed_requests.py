@@ -42,7 +42,7 @@ class SignedRequests:
         return self._watcher_of(claim.context.credential)
 
     def _watcher_of(self, credential: AwsCredential) -> PolicyWatcher:
-        """Return the caller with a key. A testing server gets keys while it runs, so this is made later."""
+        """Return the caller with a key. It is made at the first use: tests add keys to a running server."""
         watcher = self._watchers.get(credential.access_key_id)
         if watcher is None:
             authenticated = Authenticated(

@@ -18,7 +18,7 @@ from stagebook.media.recording.processes.recorder_statistics import (
 
 
 class CountedRecorder(Protocol):
-    """What has recordings and counts what becomes of them."""
+    """Has recordings, and counts their outcomes."""
 
     @property
     def counts(self) -> RecordingCounts:

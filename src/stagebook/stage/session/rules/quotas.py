@@ -11,8 +11,8 @@ from stagebook.stage.session.session_state import SessionParticipant, usage_of
 MAX_OFFERS_IN_PROGRESS = 2
 """Offers of one participant that media engines answer at the same time.
 
-An offer is the most expensive request of a participant. One in progress would do, but a publisher that reconnects must
-not wait for the offer that it has given up."""
+An offer is the most expensive request of a participant. One in progress would be enough, but a publisher that
+reconnects must not wait for the offer that it has given up."""
 
 
 def offers_in_progress(participant: SessionParticipant | None) -> ServerBusyError | None:
