@@ -1,7 +1,6 @@
 """Records one participant: tapped frames to an HLS recording with its metadata and thumbnails.
 
-H.264 is copied, Opus becomes AAC. What a publisher leaves out is filled, so that sound and pictures stay together:
-silence for sound, the last picture for pictures. A recording is a sequence of streams:
+A recording is a sequence of streams (`recorded_stream`):
 
 * The first one begins when both kinds have come, or one has been waited for (`stream_opening`). A recording of audio
   and video has both tracks in any case: silence, or a black picture (`black_picture`).
@@ -10,46 +9,34 @@ silence for sound, the last picture for pictures. A recording is a sequence of s
   as the first one did, where the recording ended.
 
 Whatever a publisher sends, `stream_rate_limit` bounds how many streams begin. Above the limit the stream goes on:
-another clock is mapped to that of the recording, and pictures with other parameter sets, or the media of another part,
-are left out until another stream may begin.
+another clock is mapped to that of the recording, and the media of another part are left out until another stream may
+begin.
 """
 
 from collections.abc import Callable
 from typing import Final
 
-import structlog
-
 from stagebook.media.codecs.codec_names import Codec, MediaKind
-from stagebook.media.recording.black_picture import black_picture
 from stagebook.media.recording.frame_clock import ClockedFrame, FrameClock
-from stagebook.media.recording.hls.access_unit import video_format
-from stagebook.media.recording.hls.encoded_media import EncodedPicture, EncodedSound, VideoFormat
 from stagebook.media.recording.hls.hls_writer import HlsWriter
 from stagebook.media.recording.object_writer import ObjectWriter
-from stagebook.media.recording.opus_to_aac import OpusToAac
+from stagebook.media.recording.recorded_stream import RecordedStream
 from stagebook.media.recording.recording_documents import RecordingDocuments
 from stagebook.media.recording.recording_metadata import PARTICIPANT_RENDITION, RecordingStatus
 from stagebook.media.recording.recording_port import RecordingRequest
 from stagebook.media.recording.recording_timeline import RecordingTimeline
 from stagebook.media.recording.stream_opening import StreamOpening
-from stagebook.media.recording.stream_rate_limit import StreamRateLimit
 from stagebook.media.recording.thumbnails.thumbnail_writer import ThumbnailMaker, ThumbnailWriter
 from stagebook.media.tap.tapped_frame import TappedFrame
 
 UNSUPPORTED_CODEC: Final = "Video codec not supported for recording"
 """AWS's reason for a publisher whose video is not H.264 (user guide, "Using Amazon EventBridge")."""
-_SOUND_LAG_US: Final = 2_000_000
-"""How much later than the pictures sound may arrive. What is missing then is silence."""
-_MIN_STREAM_US: Final = 1_000_000
-"""A stream lasts at least this long, so that a publisher that changes its format all the time makes few objects."""
 _REQUEST_INTERVAL_MS: Final = 500
 _MAX_PAUSE_MS: Final = 30_000
 """Ticks come each second. After such a time without one the process was stopped, or the wall clock was set: what has
 passed is no gap in the media, and it could be days."""
 _TICK_LAG_US: Final = 3_000_000
 """How much later than the wall clock says media may arrive."""
-
-_log = structlog.get_logger(__name__)
 
 
 class UnsupportedVideoError(Exception):
@@ -85,9 +72,6 @@ class ParticipantRecorder:
         self._seen_ms = now_ms()
         """The wall-clock time of the last frame or tick."""
         self._timeline = RecordingTimeline(now_ms=now_ms)
-        self._streams = StreamRateLimit(now_ms=now_ms)
-        self._clock = FrameClock(self._timeline, now_ms=now_ms, may_begin_part=self._admits_stream)
-        self._has_logged_limit = False
         self._writer = HlsWriter(
             objects=objects,
             rendition=PARTICIPANT_RENDITION,
@@ -96,18 +80,16 @@ class ParticipantRecorder:
             journal=journal,
         )
         self._thumbnails = self._make_thumbnails(make_thumbnail)
+        self._stream = RecordedStream(
+            request=request,
+            writer=self._writer,
+            timeline=self._timeline,
+            thumbnails=self._thumbnails,
+            request_keyframe=self._request_keyframe,
+            now_ms=now_ms,
+        )
+        self._clock = FrameClock(self._timeline, now_ms=now_ms, may_begin_part=self._stream.may_begin)
         self._opening: StreamOpening | None = None
-        self._is_streaming = False
-        self._video: VideoFormat | None = None
-        """The format of the pictures of the stream. None if video is not recorded."""
-        self._is_black = False
-        """Whether the stream has no picture of the publisher."""
-        self._sound: OpusToAac | None = None
-        """The sound of the stream."""
-        self._is_other_publication = False
-        """Whether another stream begins with the next keyframe, and pictures before it are left out."""
-        self._stream_us = 0
-        """When the stream began."""
         self._end_us = 0
         """Where the newest part that has ended ends."""
         self._is_closed = False
@@ -135,14 +117,14 @@ class ParticipantRecorder:
     def _receive_timed(self, timed: ClockedFrame) -> None:
         if timed.begins_part:
             self.end_part()
-        if self._timeline.is_between_parts and not self._admits_stream():
+        if self._timeline.is_between_parts and not self._stream.may_begin():
             return
         frame = timed.frame
         time_us = self._timeline.place(frame.kind, frame.time_us, arrived_ms=timed.arrived_ms)
-        if self._is_streaming:
+        if self._stream.is_open:
             if timed.is_after_gap and frame.kind is MediaKind.VIDEO:
                 self._writer.lose_pictures()
-            self._record(frame, time_us)
+            self._stream.record(frame, time_us)
             return
         if self._opening is None:
             self._opening = StreamOpening(time_us=time_us, has_video=self._request.has_video)
@@ -161,33 +143,24 @@ class ParticipantRecorder:
                 self._begin_stream(self._opening)
             elif self._opening.needs_keyframe:
                 self._request_keyframe()
-        elif self._is_streaming:
-            self._fill_sound(now_us - _TICK_LAG_US)
-            self._writer.advance(now_us - _TICK_LAG_US)
+        elif self._stream.is_open:
+            self._stream.fill_until(now_us - _TICK_LAG_US)
 
     def fill_until(self, source_us: int) -> None:
         """The source has sent media up to this time, on the timeline of its frames, and no more frames of it come: what
         was lost at the end is a gap like any other."""
-        time_us = self._timeline.end_us(source_us) if self._is_streaming and not self._is_closed else None
-        if time_us is None:
-            return
-        self._fill_sound(time_us)
-        self._writer.advance(time_us)
+        time_us = self._timeline.end_us(source_us) if self._stream.is_open and not self._is_closed else None
+        if time_us is not None:
+            self._stream.fill_until(time_us)
 
     def end_part(self) -> None:
         """The publisher has stopped and may return: write what there is. Frames after it belong to a new part."""
         if self._opening is not None and self._opening.frames:
             self._begin_stream(self._opening)
         self._opening = None
-        if self._is_streaming:
-            end_us = self._writer.end_us
-            if self._sound is not None:
-                end_us = max(end_us, self._sound.end_us)
-                self._write_sounds(self._sound.finish(end_us))
-            self._end_us = self._writer.end_stream(end_us)
+        if self._stream.is_open:
+            self._end_us = self._stream.end()
         self._timeline.resume_at(self._end_us)
-        self._is_streaming = self._is_other_publication = False
-        self._video = self._sound = None
 
     def _notice_pause(self) -> None:
         """End the part if neither frames nor ticks have come for long."""
@@ -236,102 +209,7 @@ class ParticipantRecorder:
         self._opening = None
         self._documents.begin()
         distance_us = self._timeline.start_part_at(opening.start_us)
-        start_us = opening.start_us - distance_us
-        self._is_streaming = True
-        self._video = opening.video
-        self._sound = OpusToAac(start_us=start_us)
-        self._is_black = self._video is None and self._request.has_video
-        self._start_stream(start_us)
-        for placed in opening.frames:
-            self._record(placed.frame, placed.time_us - distance_us, is_first=True)
-
-    def _start_stream(self, start_us: int) -> None:
-        self._is_other_publication = False
-        self._streams.count()
-        self._stream_us = start_us
-        if self._is_black:
-            self._video = video_format(black_picture())
-        self._writer.start_stream(
-            video=self._video,
-            sound=None if self._sound is None else self._sound.format,
-            start_us=start_us,
-            wall_clock_ms=self._timeline.wall_clock_ms(start_us),
-        )
-        if self._is_black:
-            # The writer repeats it: it is a picture that does not change.
-            self._writer.write_picture(EncodedPicture(time_us=start_us, body=black_picture(), is_keyframe=True))
-
-    def _record(self, frame: TappedFrame, time_us: int, *, is_first: bool = False) -> None:
-        """Record a frame. `is_first` says that the stream has begun with it: it begins no other one."""
-        is_new_stream = frame.is_new_stream and not is_first
-        if frame.kind is MediaKind.AUDIO:
-            self._record_sound(frame, time_us, is_new_stream=is_new_stream)
-        else:
-            self._is_other_publication |= is_new_stream
-            self._record_picture(frame, time_us)
-
-    def _record_picture(self, frame: TappedFrame, time_us: int) -> None:
-        if frame.is_keyframe:
-            if not self._follow_format(frame, time_us):
-                return
-        elif self._is_other_publication or self._is_black:
-            if self._streams.admits:
-                self._request_keyframe()
-            return
-        # Before the picture: segments that it completes are written with the sound that there is.
-        self._fill_sound(time_us - _SOUND_LAG_US)
-        self._writer.write_picture(EncodedPicture(time_us=time_us, body=frame.body, is_keyframe=frame.is_keyframe))
-        if self._thumbnails is not None:
-            self._thumbnails.take_picture(time_us=time_us, body=frame.body, is_keyframe=frame.is_keyframe)
-
-    def _follow_format(self, frame: TappedFrame, time_us: int) -> bool:
-        """Begin another stream with a keyframe, if it needs one. Returns whether the keyframe can be recorded."""
-        video = video_format(frame.body)
-        if video is None:
-            return False
-        if video == self._video and not self._is_other_publication:
-            return True
-        if not self._may_start_stream(time_us):
-            self._is_other_publication = True
-            return False
-        self._video, self._is_black = video, False
-        self._start_stream(time_us)
-        return True
-
-    def _may_start_stream(self, time_us: int) -> bool:
-        is_due = time_us - self._stream_us >= _MIN_STREAM_US and self._writer.accepts(time_us)
-        return is_due and self._admits_stream()
-
-    def _admits_stream(self) -> bool:
-        """Whether another stream may begin. A recording that meets the limit is logged once."""
-        is_admitted = self._streams.admits
-        if not is_admitted and not self._has_logged_limit:
-            self._has_logged_limit = True
-            _log.warning(
-                "a recording has too many discontinuities: its publisher changes its clock or its pictures too often",
-                recording=self._request.recording_id,
-            )
-        return is_admitted
-
-    def _record_sound(self, frame: TappedFrame, time_us: int, *, is_new_stream: bool) -> None:
-        if self._sound is None:
-            return
-        if is_new_stream:
-            self._sound.reset_decoder()
-            self._fill_sound(time_us)
-            # With pictures, the stream begins with the first keyframe of the other publication.
-            has_no_pictures = self._video is None or self._is_black
-            if has_no_pictures and self._may_start_stream(self._writer.end_us):
-                self._start_stream(self._writer.end_us)
-        self._write_sounds(self._sound.transcode(frame.body, time_us=time_us))
-
-    def _fill_sound(self, until_us: int) -> None:
-        if self._sound is not None:
-            self._write_sounds(self._sound.fill_until(until_us))
-
-    def _write_sounds(self, sounds: list[EncodedSound]) -> None:
-        for sound in sounds:
-            self._writer.write_sound(sound)
+        self._stream.begin(opening, distance_us=distance_us)
 
     def _request_keyframe(self) -> None:
         now_ms = self._now_ms()
