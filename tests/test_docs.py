@@ -16,7 +16,7 @@ from stagebook.api.watch.metrics.metrics_access import READ_METRICS
 from stagebook.api.watch.watch_description import watch_description
 from stagebook.audit.book_rules import RULES
 from stagebook.config.settings import SETTINGS, Setting
-from stagebook.config.sources import describe_type
+from stagebook.config.sources import describe_type, load_settings
 from stagebook.manager.stage_manager import StageManager
 from stagebook.server.watch_wiring import watch_routes
 from stagebook.stage.errors import TokenRefusal
@@ -68,6 +68,30 @@ def default_text(default: Any) -> str:  # noqa: ANN401 - defaults are of every t
 @pytest.mark.parametrize("setting", SETTINGS.values(), ids=lambda setting: setting.name)
 def test_every_setting_is_documented(setting: Setting) -> None:
     assert setting_row(setting) in page("operating.md").splitlines()
+
+
+TOML_EXAMPLES = [
+    pytest.param(example, id=f"{name}-{number}")
+    for name in ("operating.md", "watch.md", "recording.md", "composition.md", "scaling.md")
+    for number, example in enumerate(re.findall(r"^```toml\n(.*?)^```$", page(name), re.MULTILINE | re.DOTALL))
+]
+
+
+KEY_EXAMPLE = """
+[[credentials]]
+access_key_id = "AKIAREADONLYEXAMPLE0"
+secret_access_key = "0123456789abcdef"
+account_id = "123456789012"
+user_name = "auditor"
+"""
+
+
+@pytest.mark.parametrize("example", TOML_EXAMPLES)
+def test_the_examples_of_settings_are_valid(example: str, tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    is_policy = example.startswith("[[credentials.policy.")
+    file.write_text(KEY_EXAMPLE + example if is_policy else example, encoding="utf-8")
+    load_settings(flags={}, environment={}, config_file=file)
 
 
 def test_only_existing_settings_are_documented_in_their_order() -> None:
@@ -196,6 +220,14 @@ def test_every_example_is_in_the_index() -> None:
     folders = {f"{path.name}/" for path in (ROOT / "examples").iterdir() if path.is_dir()}
     index = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
     assert folders - set(re.findall(r"^\| \[([\w-]+/)\]", index, re.MULTILINE)) == set()
+
+
+def test_the_modules_and_tests_that_pages_name_exist() -> None:
+    found = (path for top in ("src", "tests", "contrib") for path in (ROOT / top).rglob("*"))
+    paths = [f"/{path.relative_to(ROOT).with_suffix('')}" for path in found if "__pycache__" not in path.parts]
+    text = page("architecture.md") + page("security.md")
+    named = set(re.findall(r"`([a-z_][\w.-]*(?:/[\w-]+)+|\w+(?=\.py`))", text)) - {"application/json"}
+    assert [each for each in sorted(named) if not any(path.endswith(f"/{each}") for path in paths)] == []
 
 
 PATTERNS = ("docs/*.md", "*.md", "clients/*/*.md", "examples/*.md", "examples/*/*.md")

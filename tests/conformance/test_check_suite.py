@@ -1,5 +1,6 @@
 """The suite: its names are stable, each check has a source, and a run tries what it is asked to."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from stagebook.conformance.check_suite import UnknownCheckError, selected
 from tests.conformance.suite_runs import CHECKS, MODEL
 
 NAMES = Path(__file__).parent / "check_names.txt"
+PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
 
 
 def test_the_names_are_those_of_the_golden_list() -> None:
@@ -28,6 +30,14 @@ def test_a_run_is_harmless_unless_it_is_asked_to_create() -> None:
     creating = selected(CHECKS, patterns=(), cost=Cost.CREATES, documented_only=False)
     assert {check.cost for check in creating} == {Cost.HARMLESS, Cost.CREATES}
     assert selected(CHECKS, patterns=(), cost=Cost.MEDIA, documented_only=False) == CHECKS
+
+
+def test_the_page_has_the_number_of_checks_of_each_cost() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    documented = {
+        cost: int(number) for cost, number in re.findall(r"^\| `(\w+)` \| [^|]* \| (\d+)", text, re.MULTILINE)
+    }
+    assert documented == {cost.value: sum(check.cost is cost for check in CHECKS) for cost in Cost}
 
 
 def test_checks_are_selected_by_patterns_and_by_their_basis() -> None:
