@@ -129,6 +129,7 @@ class RunningRtmpServer:
                 clock=clock,
             ),
             hand_over=self._serve,
+            drop=lambda ask_id: self.server.drop(ask_id=ask_id),
             clock=clock,
         )
         self._listeners = listeners
@@ -171,6 +172,8 @@ class RunningRtmpServer:
         return self._ask_facts()[self._returned_asks - 1]
 
     def admit(self, ask: IngestAsked, connection_id: str = "c") -> None:
+        """Admit an encoder as the pool does."""
+        self.acceptor.keep(ask.ask_id)
         self.server.admit(ask_id=ask.ask_id, connection_id=connection_id, ticket=self.media_engine.ticket)
 
     async def admit_encoder(self, encoder: RtmpPublisher, connection_id: str = "c") -> None:

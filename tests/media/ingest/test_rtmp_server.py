@@ -28,8 +28,10 @@ from tests.media.ingest.running_rtmp_server import (
 SHORT_TIMEOUT = IngestSettings(connect_timeout_seconds=0.5)
 
 
-async def connect(rtmp: RunningRtmpServer, scheme: str = "rtmp") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    return await asyncio.open_connection("127.0.0.1", rtmp.port(scheme))
+async def connect(
+    rtmp: RunningRtmpServer, scheme: str = "rtmp", *, local_host: str = "127.0.0.1"
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", rtmp.port(scheme), local_addr=(local_host, 0))
 
 
 async def until_disconnected(reader: asyncio.StreamReader) -> None:
@@ -105,6 +107,40 @@ async def test_the_connections_of_one_address_are_limited() -> None:
         for _, writer in held:
             writer.close()
         await until_an_encoder_is_served(rtmp)
+
+
+async def test_silent_connections_of_several_addresses_do_not_keep_encoders_out() -> None:
+    async with running_rtmp_server(IngestSettings(max_connections=5)) as rtmp, rtmp.encoder() as first:
+        await rtmp.admit_encoder(first, "first")
+        held = [await connect(rtmp, local_host=f"127.0.0.{2 + number // 2}") for number in range(4)]
+        await serve_one_encoder(rtmp, "second")
+        # The oldest of the silent ones has made room.
+        await until_disconnected(held[0][0])
+        await until(lambda: len(rtmp.server._tasks) == 4, "the end of the second encoder")
+        await send(first, first_second())
+        await until(lambda: rtmp.video_frame_count() >= 60, "a second of video of the first encoder")
+        for _, writer in held:
+            writer.close()
+
+
+async def test_a_connection_is_not_dropped_for_one_of_another_address_unless_its_own_has_more() -> None:
+    async with running_rtmp_server(IngestSettings(max_connections=2)) as rtmp, rtmp.encoder() as admitted:
+        await rtmp.admit_encoder(admitted)
+        _, held = await connect(rtmp, local_host="127.0.0.2")
+        reader, writer = await connect(rtmp, local_host="127.0.0.3")
+        await until_disconnected(reader)
+        assert len(rtmp.server._tasks) == 2
+        for each in (held, writer):
+            each.close()
+
+
+async def test_an_admitted_connection_cannot_be_dropped() -> None:
+    async with running_rtmp_server() as rtmp, rtmp.encoder() as encoder:
+        await rtmp.admit_encoder(encoder)
+        (ask_id,) = rtmp.server._tasks
+        rtmp.server.drop(ask_id=ask_id)
+        await send(encoder, first_second())
+        await until(lambda: rtmp.video_frame_count() >= 30, "a second of video")
 
 
 async def until_an_encoder_is_served(rtmp: RunningRtmpServer) -> None:

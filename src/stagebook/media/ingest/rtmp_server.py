@@ -67,7 +67,8 @@ class RtmpServer:
         self._tls_context: ssl.SSLContext | None = None
         self._sessions: dict[str, EncoderSession] = {}
         """By ask id."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        """By ask id."""
         self._meter_task: asyncio.Task[None] | None = None
         self._log_limit = LogRateLimit(clock=clock)
         """For all lines that clients without a stream key can cause."""
@@ -89,15 +90,14 @@ class RtmpServer:
         for session in self._sessions.values():
             session.close("the server stops")
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_STOP_TIMEOUT_SECONDS)
-        for task in self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=_STOP_TIMEOUT_SECONDS)
+        for task in self._tasks.values():
             task.cancel()
 
     def serve(self, accepted: socket.socket, *, ask_id: str, peer: EncoderPeer) -> None:
         """Serve a connection in a task, and report its end. `ask_id` is unique. The socket must not block."""
-        task = asyncio.create_task(self._serve(accepted, ask_id, peer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[ask_id] = task = asyncio.create_task(self._serve(accepted, ask_id, peer))
+        task.add_done_callback(lambda _task: self._tasks.pop(ask_id))
 
     def admit(self, *, ask_id: str, connection_id: str, ticket: FeedTicket) -> None:
         """Let an encoder publish to the feed of `ticket`.
@@ -117,6 +117,12 @@ class RtmpServer:
         session = self._sessions.get(ask_id)
         if session is not None:
             session.refuse(detail)
+
+    def drop(self, *, ask_id: str) -> None:
+        """Close a connection at once and without a message, unless it was admitted. Unknown ids are ignored."""
+        session, task = self._sessions.get(ask_id), self._tasks.get(ask_id)
+        if task is not None and (session is None or session.connection_id is None):
+            task.cancel()
 
     def relay(self, target: RelayTarget, *, ask_id: str) -> None:
         """Let another node serve an encoder. Unknown ids are ignored."""

@@ -19,7 +19,7 @@ HandOver = Callable[[HandedConnection, socket.socket], bool]
 
 @asynccontextmanager
 async def running_acceptor(
-    hand_over: HandOver, *, max_connections: int = 1
+    hand_over: HandOver, *, max_connections: int = 1, drop: Callable[[str], None] = lambda _ask_id: None
 ) -> AsyncIterator[tuple[ConnectionAcceptor, int]]:
     """Run an acceptor. Yields it and its port."""
     clock = asyncio.get_running_loop().time
@@ -29,6 +29,7 @@ async def running_acceptor(
             rtmps=None,
             limits=ConnectionLimits(max_connections=max_connections, max_per_network=100, clock=clock),
             hand_over=hand_over,
+            drop=drop,
             clock=clock,
         )
         acceptor.start()

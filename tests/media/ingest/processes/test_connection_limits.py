@@ -28,8 +28,9 @@ def test_connections_are_limited_per_network_and_in_total() -> None:
         limits.add_connection(network)
     assert limits.refusal_reason("a") == "more than 2 connections of one address"
     limits.add_connection("c")
-    assert limits.refusal_reason("d") == "more than 5 connections"
+    assert (limits.refusal_reason("d"), limits.total_reason) == (None, "more than 5 connections")
     limits.remove_connection("a")
+    assert limits.total_reason is None
     assert limits.refusal_reason("a") is None
 
 
@@ -67,7 +68,7 @@ def test_shared_networks_have_no_limits_per_network(address: str) -> None:
     for _ in range(5):
         assert limits.refusal_reason(network) is None
         limits.add_connection(network)
-    assert limits.refusal_reason(network) == "more than 5 connections"
+    assert limits.total_reason == "more than 5 connections"
     assert not any(limits.add_refusal(network) for _ in range(10 * MAX_REFUSALS))
     limits.remove_connection(network)
     assert limits.refusal_reason(network) is None

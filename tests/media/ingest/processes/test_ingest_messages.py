@@ -11,6 +11,7 @@ from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.ingest.processes.ingest_messages import (
     AdmitRequest,
     CloseEncoderCommand,
+    DropCommand,
     EncoderAdmitted,
     EncoderGone,
     IngestCommand,
@@ -47,6 +48,7 @@ COMMANDS: list[IngestCommand] = [
     RenewCertificate(certificate=CertificatePair(chain_pem=b"chain", private_key_pem=SECRET.encode())),
     AdmitRequest(request_id=1, connection_id="c", ask_id="a", ticket=FeedTicket(path="/feed", token=SECRET)),
     RefuseCommand(ask_id="a", detail="no"),
+    DropCommand(ask_id="a"),
     CloseEncoderCommand(connection_id="c"),
     Stop(),
 ]

@@ -3,10 +3,15 @@
 Nothing is read from a connection here. A connection above a limit costs an `accept` and a `close`. Connections are
 accepted at MAX_ACCEPTS_PER_SECOND at most, so a flood of them costs the server a bounded share of its time; the others
 wait in the sockets' accept queues, also while no ingest process can take one, for example during a restart.
+
+At the limit of all, a connection that has not been admitted makes room: the oldest one of the network that has the most
+of them, and more than one. So a client that opens connections from some networks and sends no stream key does not keep
+the encoders out.
 """
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import Callable
 from itertools import count
 from typing import Final
@@ -22,6 +27,10 @@ MAX_ACCEPTS_PER_SECOND: Final = 500
 """Each takes less than 0.1 ms of the server's time. One second's worth may arrive at once."""
 _ACCEPT_RETRY_SECONDS: Final = 0.5
 _HANDOVER_RETRY_SECONDS: Final = 0.01
+_DROP_CHECKS: Final = 50
+_DROP_CHECK_SECONDS: Final = 0.01
+"""How often, and in which interval, is checked whether a dropped connection is gone. An ingest process takes some
+milliseconds."""
 
 _log = structlog.get_logger(__name__)
 
@@ -36,17 +45,22 @@ class ConnectionAcceptor:
         rtmps: socket.socket | None,
         limits: ConnectionLimits,
         hand_over: Callable[[HandedConnection, socket.socket], bool],
+        drop: Callable[[str], None],
         clock: Callable[[], float],
     ) -> None:
-        """`hand_over` takes a connection over, or returns False if that is not possible at present. `clock` returns
-        monotonic seconds."""
+        """`hand_over` takes a connection over, or returns False if that is not possible at present. `drop` closes the
+        one with an ask id, unless it was admitted; `end` is called when it is gone. `clock` returns monotonic
+        seconds."""
         self._listeners = ((rtmp, False), (rtmps, True))
         self._limits = limits
         self._hand_over = hand_over
+        self._drop = drop
         self._clock = clock
         self._ask_ids = map(str, count(1))
         self._network_of: dict[str, str] = {}
         """The networks of the open connections, by ask id."""
+        self._unadmitted: dict[str, str] = {}
+        """The same for those that have not been admitted and that no other node relays, oldest first."""
         self._pace = CountPace(max_per_second=MAX_ACCEPTS_PER_SECOND)
         self._relayed: set[str] = set()
         """The ask ids of the open connections that other nodes relay."""
@@ -80,9 +94,14 @@ class ConnectionAcceptor:
     def end(self, ask_id: str) -> None:
         """A connection that was handed over has ended. Unknown ids are ignored."""
         self._relayed.discard(ask_id)
+        self._unadmitted.pop(ask_id, None)
         network = self._network_of.pop(ask_id, None)
         if network is not None:
             self._limits.remove_connection(network)
+
+    def keep(self, ask_id: str) -> None:
+        """An open connection is being admitted: it is not dropped any more. Unknown ids are ignored."""
+        self._unadmitted.pop(ask_id, None)
 
     def add_wrong_key(self, ask_id: str) -> None:
         """An open connection has sent a wrong stream key: count it against its network. Unknown ids are ignored."""
@@ -117,6 +136,9 @@ class ConnectionAcceptor:
         """Hand over a connection that is within the limits. The caller closes the server's descriptor of it."""
         network = self._limits.network_key(address)
         reason = self._limits.refusal_reason(network)
+        if reason is None and self._limits.total_reason is not None:
+            await self._make_room()
+            reason = self._limits.total_reason
         if reason is not None:
             self._log_limited("connection refused", network=network, reason=reason)
             return
@@ -125,6 +147,8 @@ class ConnectionAcceptor:
         )
         if is_relayed:
             self._relayed.add(connection.ask_id)
+        else:
+            self._unadmitted[connection.ask_id] = network
         self._limits.add_connection(network)
         self._network_of[connection.ask_id] = network
         try:
@@ -137,6 +161,19 @@ class ConnectionAcceptor:
         except BaseException:
             self.end(connection.ask_id)
             raise
+
+    async def _make_room(self) -> None:
+        """Drop a connection, if there is one to be dropped, and wait until it is gone."""
+        ((network, count),) = Counter(self._unadmitted.values()).most_common(1) or [("", 0)]
+        if count < 2:
+            return
+        ask_id = next(ask_id for ask_id, owner in self._unadmitted.items() if owner == network)
+        self._log_limited("connection dropped for another one", network=network, connections=count)
+        self._drop(ask_id)
+        for _ in range(_DROP_CHECKS):
+            if ask_id not in self._network_of:
+                return
+            await asyncio.sleep(_DROP_CHECK_SECONDS)
 
     def _log_limited(self, message: str, **fields: str | float | None) -> None:
         """Log a line that any client can cause."""

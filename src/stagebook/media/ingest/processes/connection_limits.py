@@ -56,18 +56,18 @@ class ConnectionLimits:
         plain = plain_address(address)
         return plain if self._is_shared(plain) else network_of(address)
 
-    def refusal_reason(self, network: str) -> str | None:
-        """Return why a new connection of this network is to be refused, or None if it is to be accepted.
+    @property
+    def total_reason(self) -> str | None:
+        """Why no network may open a further connection, or None."""
+        is_full = self._open.total() >= self._max_connections
+        return f"more than {self._max_connections} connections" if is_full else None
 
-        The limit per network is checked before the total, so that the reason names the client and not the server where
-        both apply.
-        """
+    def refusal_reason(self, network: str) -> str | None:
+        """Return why this network may not open a further connection, whatever the others have open, or None."""
         if self.is_blocked(network):
             return "too many wrong stream keys"
         if self._open[network] >= self._max_per_network and not self._is_shared(network):
             return f"more than {self._max_per_network} connections of one address"
-        if self._open.total() >= self._max_connections:
-            return f"more than {self._max_connections} connections"
         return None
 
     def is_blocked(self, network: str) -> bool:

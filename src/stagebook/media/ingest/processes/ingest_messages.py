@@ -64,6 +64,12 @@ class RefuseCommand(Command, frozen=True, kw_only=True):
     detail: str
 
 
+class DropCommand(Command, frozen=True, kw_only=True):
+    """Close a connection at once, unless it was admitted. Its encoder receives no message."""
+
+    ask_id: str
+
+
 class RelayCommand(Command, frozen=True, kw_only=True):
     """Let another node serve the encoder that asked."""
 
@@ -107,7 +113,14 @@ class LoadChanged(Report, frozen=True, kw_only=True):
 
 
 IngestCommand: TypeAlias = (
-    StartIngest | AdmitRequest | RefuseCommand | RelayCommand | CloseEncoderCommand | RenewCertificate | CommonCommand
+    StartIngest
+    | AdmitRequest
+    | RefuseCommand
+    | DropCommand
+    | RelayCommand
+    | CloseEncoderCommand
+    | RenewCertificate
+    | CommonCommand
 )
 IngestReport: TypeAlias = (
     IngestRunning

@@ -113,7 +113,12 @@ class IngestPool:
             clock=time.monotonic,
         )
         return ConnectionAcceptor(
-            rtmp=rtmp, rtmps=rtmps, limits=limits, hand_over=self._hand_over, clock=time.monotonic
+            rtmp=rtmp,
+            rtmps=rtmps,
+            limits=limits,
+            hand_over=self._hand_over,
+            drop=self._drop,
+            clock=time.monotonic,
         )
 
     @property
@@ -204,6 +209,7 @@ class IngestPool:
         Raises MediaRefusedError: UNKNOWN_CONNECTION if the encoder or its process is gone, BUSY if the process is full,
         ENGINE_LOST without a reply.
         """
+        self._acceptor.keep(ask_id)
         worker = self._worker_with(ask_id)
         if worker is None:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="the encoder is gone")
@@ -237,6 +243,11 @@ class IngestPool:
             if worker.hand_over(connection, accepted):
                 return True
         return False
+
+    def _drop(self, ask_id: str) -> None:
+        worker = self._worker_with(ask_id)
+        if worker is not None:
+            worker.drop(ask_id=ask_id)
 
     def _handle_fact(self, fact: MediaFact) -> None:
         if isinstance(fact, IngestAsked) and self._route(fact, is_relayed=self._acceptor.is_relayed(fact.ask_id)):

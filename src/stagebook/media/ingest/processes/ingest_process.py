@@ -16,6 +16,7 @@ from stagebook.media.ingest.processes.connection_handover import HandedConnectio
 from stagebook.media.ingest.processes.ingest_messages import (
     AdmitRequest,
     CloseEncoderCommand,
+    DropCommand,
     EncoderAdmitted,
     EncoderGone,
     IngestCommand,
@@ -69,6 +70,8 @@ class _ServedEncoders:
                 self._reports.send(self._admit(command))
             case RefuseCommand():
                 self._server.refuse(ask_id=command.ask_id, detail=command.detail)
+            case DropCommand():
+                self._server.drop(ask_id=command.ask_id)
             case RelayCommand():
                 self._server.relay(command.target, ask_id=command.ask_id)
             case CloseEncoderCommand():

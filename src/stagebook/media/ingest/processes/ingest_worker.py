@@ -13,6 +13,7 @@ from stagebook.media.ingest.processes.connection_handover import HandedConnectio
 from stagebook.media.ingest.processes.ingest_messages import (
     AdmitRequest,
     CloseEncoderCommand,
+    DropCommand,
     EncoderAdmitted,
     EncoderGone,
     IngestRunning,
@@ -158,6 +159,10 @@ class IngestWorker(WorkerProcess):
     def refuse(self, *, ask_id: str, detail: str) -> None:
         """Refuse the encoder that asked."""
         self.send(RefuseCommand(ask_id=ask_id, detail=detail))
+
+    def drop(self, *, ask_id: str) -> None:
+        """Close a connection at once, unless it was admitted."""
+        self.send(DropCommand(ask_id=ask_id))
 
     def relay(self, target: RelayTarget, *, ask_id: str) -> None:
         """Let another node serve the encoder that asked."""
