@@ -96,6 +96,19 @@ def judge_certificate(facts: CertificateFacts, *, now: datetime) -> Iterator[Fin
         yield _finding(facts, Severity.ERROR, facts.problem, meaning, remedy)
         return
     yield _judge_dates(facts, facts.not_before, facts.not_after, now=now)
+    yield from _judge_trust(facts)
+    if facts.key_mode & OTHERS_MASK:
+        yield _finding(
+            facts,
+            Severity.ERROR,
+            f"{facts.key_path} has mode {facts.key_mode:o}: other users of this machine can read or change it",
+            "they can impersonate the server to encoders",
+            f"`chmod 600 {facts.key_path}`, and replace the key if somebody may have read it",
+        )
+
+
+def _judge_trust(facts: CertificateFacts) -> Iterator[Finding]:
+    """Yield the findings about encoders that check the certificate."""
     missing = [host for host in facts.hosts if not is_named(host, facts.names)]
     if missing:
         yield _finding(
@@ -114,14 +127,6 @@ def judge_certificate(facts: CertificateFacts, *, now: datetime) -> Iterator[Fin
             "self-signed",
             "encoders that check certificates refuse the server until they are told to trust it",
             "use a certificate of a public authority, or install this one in the encoders' systems",
-        )
-    if facts.key_mode & OTHERS_MASK:
-        yield _finding(
-            facts,
-            Severity.ERROR,
-            f"{facts.key_path} has mode {facts.key_mode:o}: other users of this machine can read or change it",
-            "they can impersonate the server to encoders",
-            f"`chmod 600 {facts.key_path}`, and replace the key if somebody may have read it",
         )
 
 

@@ -26,7 +26,6 @@ def list_checks(model: ApiModel) -> Iterator[Check]:
 def _list_checks(operation: OperationModel) -> Iterator[Check]:
     name = operation.name
     cost = Cost.CREATES if input_shape(operation).required_members else Cost.HARMLESS
-    source = f'API reference, page "{name}"'
     shape = input_shape(operation).members["maxResults"]
     check = partial(Check, operation=name, cost=cost)
     for rule, size in (("minimum", shape.metadata["min"]), ("maximum", shape.metadata["max"])):
@@ -36,18 +35,7 @@ def _list_checks(operation: OperationModel) -> Iterator[Check]:
             body=_with_size(name, size),
         )
     yield check(rule="output", source=f"service model, {name}Response", body=_output(name))
-    yield check(
-        rule="nextToken.empty",
-        source="service model, PaginationToken, length at least 0",
-        basis=Basis.CHOSEN,
-        body=_with_members(name, nextToken=""),
-    )
-    yield check(
-        rule="nextToken.made-up",
-        source=f"{source}: ValidationException; no source says when a token is refused",
-        basis=Basis.CHOSEN,
-        body=_made_up_token(name),
-    )
+    yield from _token_checks(name, cost)
     yield check(
         rule="null-members",
         source='Smithy, "AWS restJson1 protocol", JSON shape serialization: null members are absent',
@@ -59,6 +47,20 @@ def _list_checks(operation: OperationModel) -> Iterator[Check]:
         source='Smithy, "AWS restJson1 protocol": unknown members are ignored',
         basis=Basis.CHOSEN,
         body=_with_members(name, thereIsNoSuchMember={"a": [1]}),
+    )
+
+
+def _token_checks(name: str, cost: Cost) -> Iterator[Check]:
+    check = partial(Check, operation=name, cost=cost, basis=Basis.CHOSEN)
+    yield check(
+        rule="nextToken.empty",
+        source="service model, PaginationToken, length at least 0",
+        body=_with_members(name, nextToken=""),
+    )
+    yield check(
+        rule="nextToken.made-up",
+        source=f'API reference, page "{name}": ValidationException; no source says when a token is refused',
+        body=_made_up_token(name),
     )
 
 

@@ -132,14 +132,6 @@ def _tag_checks(maker: Maker) -> Iterator[Check]:
         answer = service.make_call(maker.operation, **members)
         expect_refused(answer, "ValidationException")
 
-    def changed(service: ServiceUnderTest) -> None:
-        made = service.make(maker.operation, **required_of_maker(maker), tags={"team": "blue", "cost": "1"})
-        service.result("TagResource", resourceArn=made["arn"], tags={"team": "red", "more": "2"})
-        service.result("UntagResource", resourceArn=made["arn"], tagKeys=["cost"])
-        tags = service.result("ListTagsForResource", resourceArn=made["arn"])["tags"]
-        expect_equal(tags, {"team": "red", "more": "2"}, "the tags after TagResource and UntagResource")
-        service.delete(made["arn"])
-
     yield check(operation=maker.operation, rule="tags.returned", source=source, body=returned)
     yield check(operation=maker.operation, rule="tags.most", source="service model, Tags, at most 50", body=most)
     yield check(
@@ -148,12 +140,25 @@ def _tag_checks(maker: Maker) -> Iterator[Check]:
         source='Tagging AWS resources user guide, "Tag naming limits and requirements": aws: is reserved',
         body=reserved,
     )
-    yield check(
+    yield _tag_change_check(maker, source)
+
+
+def _tag_change_check(maker: Maker, source: str) -> Check:
+    def changed(service: ServiceUnderTest) -> None:
+        made = service.make(maker.operation, **required_of_maker(maker), tags={"team": "blue", "cost": "1"})
+        service.result("TagResource", resourceArn=made["arn"], tags={"team": "red", "more": "2"})
+        service.result("UntagResource", resourceArn=made["arn"], tagKeys=["cost"])
+        tags = service.result("ListTagsForResource", resourceArn=made["arn"])["tags"]
+        expect_equal(tags, {"team": "red", "more": "2"}, "the tags after TagResource and UntagResource")
+        service.delete(made["arn"])
+
+    return Check(
         operation="TagResource",
         rule=f"of-{maker.kind}",
         source=f"{source}; the page TagResource says that stages can be tagged",
         basis=Basis.DOCUMENTED if maker.kind == "stage" else Basis.CHOSEN,
         body=changed,
+        cost=Cost.CREATES,
     )
 
 
@@ -173,6 +178,13 @@ def _list_checks(maker: Maker, operation: str, model: ApiModel) -> Iterator[Chec
         service.delete(made["arn"])
         expect(made["arn"] not in _listed(service, operation), expected="a list without it", got="the deleted resource")
 
+    source = f'API reference, page "{operation}"'
+    yield Check(operation=operation, rule="contains-created", source=source, body=contains, cost=Cost.CREATES)
+    yield Check(operation=operation, rule="omits-deleted", source=source, body=removed, cost=Cost.CREATES)
+    yield _pages_check(maker, operation, source)
+
+
+def _pages_check(maker: Maker, operation: str, source: str) -> Check:
     def paged(service: ServiceUnderTest) -> None:
         _shared(service, maker)
         second = service.make(maker.operation, **required_of_maker(maker))
@@ -184,10 +196,7 @@ def _list_checks(maker: Maker, operation: str, model: ApiModel) -> Iterator[Chec
         expect_equal(single, whole, "the ARNs in pages of one")
         expect(second["arn"] in whole, expected=f"{second['arn']} in the list", got="a list without it")
 
-    source = f'API reference, page "{operation}"'
-    yield Check(operation=operation, rule="contains-created", source=source, body=contains, cost=Cost.CREATES)
-    yield Check(operation=operation, rule="omits-deleted", source=source, body=removed, cost=Cost.CREATES)
-    yield Check(
+    return Check(
         operation=operation,
         rule="pages-complete",
         source=f"{source}, members maxResults and nextToken",

@@ -99,35 +99,8 @@ class _Script:
         self._answers: dict[str, WireAnswer] = {}
 
     async def play(self) -> Scene:
-        from stagebook.demo.demo_peers import DemoPublisher, DemoViewer
-
-        tokens = [
-            {"userId": "publisher", "attributes": ATTRIBUTES, "capabilities": ["PUBLISH"]},
-            {"userId": "viewer", "capabilities": ["SUBSCRIBE"]},
-            {"userId": "guest"},
-        ]
-        created = await self._result(
-            "CreateStage",
-            name=self._service.name(),
-            participantTokenConfigurations=tokens,
-            autoParticipantRecordingConfiguration=await asyncio.to_thread(self._recording),
-        )
-        destination = await self._result("CreateStage", name=self._service.name())
-        publisher, viewer, guest = created["participantTokens"]
-        self._stage = {"stageArn": created["stage"]["arn"]}
-        self._destination_arn = destination["stage"]["arn"]
-        async with DemoPublisher(publisher["token"]):
-            await self._wait_for_session()
-            await self._wait_for_event(publisher["participantId"], "PUBLISH_STARTED")
-            await self._record(publisher["participantId"])
-            async with DemoViewer(viewer["token"], publisher_id=publisher["participantId"]):
-                await self._wait_for_event(viewer["participantId"], "SUBSCRIBE_STARTED")
-                await self._live(publisher["participantId"], viewer["participantId"])
-                await self._replicate(publisher["participantId"])
-            await self._wait_for_event(viewer["participantId"], "LEFT")
-            await self._keep("DisconnectParticipant", **self._stage, participantId=publisher["participantId"])
-            await self._wait_for_event(publisher["participantId"], "LEFT")
-            is_refused = await self._is_refused(publisher["token"])
+        publisher, viewer, guest = await self._create_stages()
+        is_refused = await self._publish_and_watch(publisher, viewer)
         await self._wait_for_end()
         await self._after(publisher["participantId"], viewer["participantId"])
         await self._delete_active_stage()
@@ -142,6 +115,41 @@ class _Script:
             viewer_id=viewer["participantId"],
             is_return_refused=is_refused,
         )
+
+    async def _create_stages(self) -> Json:
+        """Create the stage, and the destination of its replication; return the tokens of three participants."""
+        tokens = [
+            {"userId": "publisher", "attributes": ATTRIBUTES, "capabilities": ["PUBLISH"]},
+            {"userId": "viewer", "capabilities": ["SUBSCRIBE"]},
+            {"userId": "guest"},
+        ]
+        created = await self._result(
+            "CreateStage",
+            name=self._service.name(),
+            participantTokenConfigurations=tokens,
+            autoParticipantRecordingConfiguration=await asyncio.to_thread(self._recording),
+        )
+        destination = await self._result("CreateStage", name=self._service.name())
+        self._stage = {"stageArn": created["stage"]["arn"]}
+        self._destination_arn = destination["stage"]["arn"]
+        return created["participantTokens"]
+
+    async def _publish_and_watch(self, publisher: Json, viewer: Json) -> bool:
+        """Let a viewer watch a publisher, which is then disconnected; return whether its return is refused."""
+        from stagebook.demo.demo_peers import DemoPublisher, DemoViewer
+
+        async with DemoPublisher(publisher["token"]):
+            await self._wait_for_session()
+            await self._wait_for_event(publisher["participantId"], "PUBLISH_STARTED")
+            await self._record(publisher["participantId"])
+            async with DemoViewer(viewer["token"], publisher_id=publisher["participantId"]):
+                await self._wait_for_event(viewer["participantId"], "SUBSCRIBE_STARTED")
+                await self._live(publisher["participantId"], viewer["participantId"])
+                await self._replicate(publisher["participantId"])
+            await self._wait_for_event(viewer["participantId"], "LEFT")
+            await self._keep("DisconnectParticipant", **self._stage, participantId=publisher["participantId"])
+            await self._wait_for_event(publisher["participantId"], "LEFT")
+            return await self._is_refused(publisher["token"])
 
     def _recording(self) -> Json:
         storage = self._service.shared("CreateStorageConfiguration", s3={"bucketName": "amzn-s3-demo-bucket"})

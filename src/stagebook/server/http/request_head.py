@@ -98,8 +98,8 @@ class _Collector:
         self.keep_alive = self.parser.should_keep_alive()
 
 
-def parse_request_head(data: bytes | bytearray) -> RequestHead:
-    """Return the head in `data`, which ends with the first empty line. Raises HttpRequestError."""
+def _collect(data: bytes | bytearray) -> _Collector:
+    """Return what the parser finds in `data`. Raises HttpRequestError."""
     found = _Collector()
     try:
         found.parser.feed_data(data)
@@ -113,6 +113,12 @@ def parse_request_head(data: bytes | bytearray) -> RequestHead:
         # The parser refers to the collector. Without this, the garbage collector alone would free the head, and it
         # counts objects, not their bytes: clients can send a gigabyte of heads in between.
         del found.parser
+    return found
+
+
+def parse_request_head(data: bytes | bytearray) -> RequestHead:
+    """Return the head in `data`, which ends with the first empty line. Raises HttpRequestError."""
+    found = _collect(data)
     # The request line, one line for each field, and the empty line. If CRLF is the only line end, the empty line that
     # ended `data` is also the first one for the parser.
     lines = len(found.headers) + 2

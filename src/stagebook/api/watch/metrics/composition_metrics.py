@@ -60,6 +60,7 @@ class CompositionMetrics:
             value=sum(each.counts.reconnects for each in self._composers),
         )
         yield from self._processes()
+        yield from self._uploads()
 
     def _processes(self) -> Iterator[Metric]:
         statistics = self._pool.statistics
@@ -76,6 +77,9 @@ class CompositionMetrics:
             "Frames that were left out, because the machine was too slow.",
             value=statistics.omitted_frames,
         )
+
+    def _uploads(self) -> Iterator[Metric]:
+        statistics = self._pool.statistics
         yield GaugeMetricFamily(
             "stagebook_composition_waiting_bytes",
             "Bytes of compositions that wait for the store, on disk.",

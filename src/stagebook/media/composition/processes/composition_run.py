@@ -56,6 +56,19 @@ _EXIT_SECONDS: Final = 3.0
 _log = structlog.get_logger(__name__)
 
 
+def _program(number: int, *, folder: str, user: ProcessUser | None) -> WorkerProgram:
+    return WorkerProgram(
+        name="composition process",
+        number=number,
+        module="stagebook.media.composition.processes.composition_process",
+        receive=receive_composing_report,
+        # The authorities of RTMPS servers, and the credentials of a store that the environment names.
+        kept_variables=("AWS_", "SSL_CERT_"),
+        folder=folder,
+        user=user,
+    )
+
+
 class CompositionRun:
     """One composition and its process (`TapProcess`)."""
 
@@ -101,16 +114,7 @@ class CompositionRun:
         self._complete_outputs = complete_outputs
         self.statistics: ComposingStatistics = NO_COMPOSING_STATISTICS
         """As last reported."""
-        self._program = WorkerProgram(
-            name="composition process",
-            number=number,
-            module="stagebook.media.composition.processes.composition_process",
-            receive=receive_composing_report,
-            # The authorities of RTMPS servers, and the credentials of a store that the environment names.
-            kept_variables=("AWS_", "SSL_CERT_"),
-            folder=folder,
-            user=user,
-        )
+        self._program = _program(number, folder=folder, user=user)
         self._task = asyncio.create_task(self._supervise())
 
     @property

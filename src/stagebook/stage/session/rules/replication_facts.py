@@ -12,7 +12,7 @@ from stagebook.stage.errors import ConflictError, ResourceNotFoundError, Service
 from stagebook.stage.events import Cause, ReplicationDestination
 from stagebook.stage.participant.participant_facts import Accepted, Gone, MediaConnected, Paused, Replicated
 from stagebook.stage.participant.participant_state import Participant
-from stagebook.stage.resources import Replica, ReplicationState, ReplicationType
+from stagebook.stage.resources import ParticipantRecord, Replica, ReplicationState, ReplicationType
 from stagebook.stage.session.decision import Refusal
 from stagebook.stage.session.draft import Draft
 from stagebook.stage.session.orders import Forward, WriteReplica
@@ -151,35 +151,19 @@ def replica_arrived(draft: Draft, fact: ReplicaArrived) -> Refusal:
     """
     participant_id = fact.claims.participant_id
     namesake = draft.find(participant_id)
-    source = draft.sources.get(participant_id)
-    is_fed_here = source is not None and any(owner != participant_id for owner in source.users.values())
-    if is_fed_here or (namesake is not None and (namesake.machine.connections or namesake.machine.replications)):
-        return ConflictError(f"the destination stage has a participant {participant_id} of its own")
-    refusal = _destination_quota(draft)
+    refusal = _namesake_conflict(draft, participant_id, namesake) or _destination_quota(draft)
     if refusal is not None:
         return refusal
     # A participant with this id that has not joined yet is refused in favour of the replica. Otherwise its attempt
     # could be answered while the replica uses the id.
     cancel_attempts(draft, participant_id, replicated_refusal())
     draft.arrivals += 1
-    replica = fact.replica
-    known = fact.known if namesake is None else namesake.record
-    record = replace(
-        fact.record,
-        # A participant with this id that was in this session before keeps its first join.
-        first_join_ms=None if known is None else known.first_join_ms,
-        published=known is not None and known.published,
-        replication_type=ReplicationType.REPLICA,
-        replication_state=ReplicationState.ACTIVE,
-        source_stage_arn=replica.source_stage_arn,
-        source_session_id=replica.source_session_id,
-    )
     draft.put(
         SessionParticipant(
             claims=fact.claims,
-            record=record,
+            record=_replica_record(fact, known=fact.known if namesake is None else namesake.record),
             machine=Participant(is_replica=True),
-            replica=replica,
+            replica=fact.replica,
             mute=fact.mute,
             arrival=draft.arrivals,
         )
@@ -190,8 +174,33 @@ def replica_arrived(draft: Draft, fact: ReplicaArrived) -> Refusal:
         Accepted(connection_id=fact.replication_id, kind="replica", cause=Cause.REPLICATION_API),
         MediaConnected(connection_id=fact.replication_id, cause=Cause.REPLICATION_API),
     )
-    draft.order(WriteReplica(replica=replica))
+    draft.order(WriteReplica(replica=fact.replica))
     return None
+
+
+def _namesake_conflict(draft: Draft, participant_id: str, namesake: SessionParticipant | None) -> StagebookError | None:
+    """Return a ConflictError if the destination stage has a participant with the id of the replica, or None."""
+    source = draft.sources.get(participant_id)
+    is_fed_here = source is not None and any(owner != participant_id for owner in source.users.values())
+    if is_fed_here or (namesake is not None and (namesake.machine.connections or namesake.machine.replications)):
+        return ConflictError(f"the destination stage has a participant {participant_id} of its own")
+    return None
+
+
+def _replica_record(fact: ReplicaArrived, *, known: ParticipantRecord | None) -> ParticipantRecord:
+    """Return the row of a replica. `known` is the row of a participant with this id in this session, or None.
+
+    A participant that was in this session before keeps its first join.
+    """
+    return replace(
+        fact.record,
+        first_join_ms=None if known is None else known.first_join_ms,
+        published=known is not None and known.published,
+        replication_type=ReplicationType.REPLICA,
+        replication_state=ReplicationState.ACTIVE,
+        source_stage_arn=fact.replica.source_stage_arn,
+        source_session_id=fact.replica.source_session_id,
+    )
 
 
 def _destination_quota(draft: Draft) -> StagebookError | None:
