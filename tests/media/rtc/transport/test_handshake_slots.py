@@ -3,16 +3,35 @@
 import structlog
 
 from stagebook.log_rate_limit import MAX_LINES
-from stagebook.media.rtc.transport.handshake_slots import MAX_HANDSHAKES_PER_NETWORK, HandshakeSlots
+from stagebook.media.rtc.transport.handshake_slots import MAX_HANDSHAKES_PER_NETWORK, SLOT_SECONDS, HandshakeSlots
 
 
 def test_a_network_has_so_many_slots_and_other_networks_have_their_own() -> None:
-    slots = HandshakeSlots()
+    slots = HandshakeSlots(clock=lambda: 0.0)
     taken = [slots.enter("192.0.2.1") for _ in range(MAX_HANDSHAKES_PER_NETWORK + 1)]
-    assert taken == ["192.0.2.1"] * MAX_HANDSHAKES_PER_NETWORK + [None]
-    assert slots.enter("192.0.2.2") == "192.0.2.2"
-    slots.leave("192.0.2.1")
-    assert slots.enter("192.0.2.1") == "192.0.2.1"
+    assert [None if slot is None else slot.network for slot in taken] == [
+        *["192.0.2.1"] * MAX_HANDSHAKES_PER_NETWORK,
+        None,
+    ]
+    assert slots.enter("192.0.2.2") is not None
+    assert taken[0] is not None
+    slots.leave(taken[0])
+    assert slots.enter("192.0.2.1") is not None
+
+
+def test_a_handshake_that_does_not_end_loses_its_slot_to_the_next_one() -> None:
+    now = 0.0
+    slots = HandshakeSlots(clock=lambda: now)
+    taken = [slots.enter("192.0.2.1") for _ in range(MAX_HANDSHAKES_PER_NETWORK)]
+    now = SLOT_SECONDS - 0.1
+    assert slots.enter("192.0.2.1") is None
+    now = SLOT_SECONDS
+    assert slots.enter("192.0.2.1") is not None
+    assert len(slots) == MAX_HANDSHAKES_PER_NETWORK
+    for slot in taken:
+        assert slot is not None
+        slots.leave(slot)
+    assert len(slots) == 1
 
 
 def test_nothing_is_kept_for_a_network_without_handshakes() -> None:

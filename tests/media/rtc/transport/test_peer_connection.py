@@ -44,7 +44,7 @@ class Harness:
         self.client = DtlsClient()
         self.endpoint = Mock(spec=NullEndpoint)
         self.statistics = TransportStatistics()
-        self.handshakes = HandshakeSlots()
+        self.handshakes = HandshakeSlots(clock=lambda: 0.0)
         self.sent: list[bytes] = []
         self.sent_to: list[Address] = []
         self.socket = UdpSocket("127.0.0.1", 0)
@@ -289,14 +289,14 @@ def test_dtls_datagrams_are_limited_per_second() -> None:
 def test_a_handshake_waits_while_its_network_has_too_many_in_progress(*, is_closed: bool) -> None:
     harness = Harness()
     harness.check()
-    for _ in range(MAX_HANDSHAKES_PER_NETWORK):
-        harness.handshakes.enter(ADDRESS[0])
+    slots = [harness.handshakes.enter(ADDRESS[0]) for _ in range(MAX_HANDSHAKES_PER_NETWORK)]
+    assert slots[0] is not None
     flight = harness.client.step([])
     for datagram in flight:
         harness.peer.receive_dtls(datagram, harness.path(), 0.0)
     assert harness.sent == []
     assert harness.statistics.delayed_handshakes == len(flight)
-    harness.handshakes.leave(ADDRESS[0])
+    harness.handshakes.leave(slots[0])
     # The client repeats its first flight.
     for datagram in flight:
         harness.peer.receive_dtls(datagram, harness.path(), 0.0)

@@ -9,7 +9,7 @@ from typing import Final
 
 from stagebook.media.rtc.dtls.dtls_association import DtlsAssociation, DtlsState
 from stagebook.media.rtc.ice.udp_socket import Path
-from stagebook.media.rtc.transport.handshake_slots import HandshakeSlots
+from stagebook.media.rtc.transport.handshake_slots import HandshakeSlot, HandshakeSlots
 from stagebook.media.rtc.transport.transport_statistics import TransportStatistics
 
 DTLS_DATAGRAMS_PER_SECOND: Final = 50
@@ -28,8 +28,8 @@ class DtlsTransport:
         """Where the last datagram came from."""
         self._handshakes = handshakes
         self._statistics = statistics
-        self._network: str | None = None
-        """The network whose slot the handshake has, while it is in progress."""
+        self._slot: HandshakeSlot | None = None
+        """The slot of the handshake, while it is in progress."""
         self._datagrams_left = DTLS_DATAGRAMS_PER_SECOND
         self._due_at: float | None = None
 
@@ -76,9 +76,9 @@ class DtlsTransport:
 
     def release_slot(self) -> None:
         """The handshake is over. A second call does nothing."""
-        if self._network is not None:
-            self._handshakes.leave(self._network)
-            self._network = None
+        if self._slot is not None:
+            self._handshakes.leave(self._slot)
+            self._slot = None
 
     def log_failure(self, *, connection_id: str, reason: str) -> None:
         """Log why the handshake failed, once for a connection."""
@@ -92,9 +92,9 @@ class DtlsTransport:
 
     def _has_slot(self, path: Path) -> bool:
         """Take a slot for the handshake if it has none yet. False if the peer's network has no more."""
-        if self._network is None:
-            self._network = self._handshakes.enter(str(path.address[0]))
-        return self._network is not None
+        if self._slot is None:
+            self._slot = self._handshakes.enter(str(path.address[0]))
+        return self._slot is not None
 
     def _flush(self, path: Path | None, now: float) -> None:
         """Send what the association has to send, and note when it is to be repeated."""
