@@ -45,11 +45,15 @@ class Renumbering:
 
     def map(self, number: int) -> int | None:
         """The new number for one of the followed stream. None if it is from before the first one."""
-        index = self._index(number)
+        # `_index` without the call: this runs for each packet.
+        highest = self._highest
+        distance = (number - highest) & self._mask
+        index = highest + (distance - self._mask - 1 if distance >= self._half else distance)
         if index < self._first:
             return None
-        self._highest = max(self._highest, index)
-        return self._number(index) & self._mask
+        if index > highest:
+            self._highest = index
+        return (self._number(index) if self._changes else index + self._offset) & self._mask
 
     def insert(self, number: int) -> int | None:
         """Insert one before this number, which must be the newest and not yet mapped. Return the new number of the

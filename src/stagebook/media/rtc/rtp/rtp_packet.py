@@ -64,9 +64,9 @@ def parse_rtp(packet: bytes) -> RtpPacket | None:
         size -= padding
     if start > size:
         return None
-    return RtpPacket(
-        marker_and_type & 0x7F, marker_and_type >> 7, sequence, timestamp, ssrc, packet[start:size], extension
-    )
+    # Without the call of the generated constructor, which is a function in Python: this runs for each packet.
+    fields = (marker_and_type & 0x7F, marker_and_type >> 7, sequence, timestamp, ssrc, packet[start:size], extension)
+    return tuple.__new__(RtpPacket, fields)
 
 
 def extension_value(extension: bytes, wanted_id: int) -> bytes | None:

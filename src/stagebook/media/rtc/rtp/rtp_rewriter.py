@@ -50,8 +50,11 @@ class RtpRewriter:
         number = self._sequences.map(sequence)
         if number is None:
             return None
-        rewritten = self.rewrite_timestamp(timestamp)
-        if self.newest is None or timestamp_distance(rewritten, self.newest[0]) > 0:
+        # `rewrite_timestamp` without the call: this runs for each packet.
+        rewritten = (timestamp + self._timestamp_offset) & 0xFFFFFFFF
+        newest = self.newest
+        # The packets of a frame have one timestamp.
+        if newest is None or (rewritten != newest[0] and timestamp_distance(rewritten, newest[0]) > 0):
             self.newest = rewritten, now
         return number, rewritten
 

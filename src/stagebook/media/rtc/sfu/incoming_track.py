@@ -222,7 +222,9 @@ class IncomingTrack:
 
         Packets that the track of the best layer does not get count for the bitrate alone.
         """
-        before = self._missing_parameter_sets(layer, arrival, sequence, timestamp, payload)
+        before = None
+        if layer.parameter_sets is not None:
+            before = self._missing_parameter_sets(layer, layer.parameter_sets, arrival, sequence, timestamp, payload)
         meter = self._meter
         if meter is None:
             return
@@ -259,12 +261,10 @@ class IncomingTrack:
         meter.add_video(payload, sent)
 
     def _missing_parameter_sets(
-        self, layer: Layer, arrival: Arrival, sequence: int, timestamp: int, payload: bytes
+        self, layer: Layer, sets: ParameterSets, arrival: Arrival, sequence: int, timestamp: int, payload: bytes
     ) -> bytes | None:
         """Let the layer keep the parameter sets of a packet. Returns what is to be sent before the packet."""
-        if layer.parameter_sets is None:
-            return None
-        missing = layer.parameter_sets.missing_before(payload, timestamp)
+        missing = sets.missing_before(payload, timestamp)
         if missing is None or arrival is _LATE:
             return None
         # A lost packet may hold newer sets. Its retransmission would come first in the stream, and the kept ones, sent

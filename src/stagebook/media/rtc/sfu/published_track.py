@@ -133,7 +133,9 @@ class PublishedTrack(SwitchableTrack):
             return None
         if layer.vp8 is not None:
             payload = self._pictures.rewrite(payload, layer.vp8)
-        self._distribute(SentPacket(rewritten[0], marker, rewritten[1], payload), layer, now, is_late=is_late)
+        # Without the call of the generated constructor, which is a function in Python: this runs for each packet.
+        packet = tuple.__new__(SentPacket, (rewritten[0], marker, rewritten[1], payload))
+        self._distribute(packet, layer, now, is_late=is_late)
         return rewritten[1]
 
     def outgoing_timestamp(self, timestamp: int) -> int:
@@ -146,7 +148,11 @@ class PublishedTrack(SwitchableTrack):
 
         Viewers change tracks before the packet is sent anywhere, so that nobody is sent it twice.
         """
-        thinned = [(each, each.prepare(packet, layer, now, is_late=is_late)) for each in self.thinned.values()]
+        thinned = (
+            [(each, each.prepare(packet, layer, now, is_late=is_late)) for each in self.thinned.values()]
+            if self.thinned
+            else ()
+        )
         picture = self._pictures.newest
         if self._waiting:
             self._start_waiting(packet, layer, picture, now, is_late=is_late)

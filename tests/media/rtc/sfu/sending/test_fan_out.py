@@ -160,7 +160,7 @@ def work_for(viewers: int, packets: int) -> int:
 
 def test_a_further_viewer_costs_little() -> None:
     assert work_for(30, 1) - work_for(10, 1) < 20 * 120
-    assert work_for(30, 6) - work_for(10, 6) < 20 * 420
+    assert work_for(30, 6) - work_for(10, 6) < 20 * 360
 
 
 def test_a_viewer_with_the_extension_gets_transport_wide_numbers() -> None:

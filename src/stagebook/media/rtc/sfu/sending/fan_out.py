@@ -10,7 +10,8 @@ batch. What makes it cheap:
   the packets are dropped and the viewer requests them again by NACK.
 * One buffer serves all viewers, because the kernel has copied the data when a call returns. What is the same for all
   viewers is worked out once for a batch (`_Layout`): positions, views, and the batch itself with its payloads.
-* It calls libsrtp's C function directly, without pylibsrtp's copies and checks.
+* It calls libsrtp's C function directly, without pylibsrtp's copies and checks; for the packets of a batch by `map`,
+  which runs no bytecode for a packet.
 * A packet that is sent alone, as those of audio are, needs none of the above: it has a loop of its own, without
   positions and runs.
 """
@@ -19,6 +20,7 @@ import struct
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import repeat
 from typing import TypeAlias
 
 from pylibsrtp import ffi, lib  # type: ignore[attr-defined]  # libsrtp's C interface, left out of __all__
@@ -40,6 +42,7 @@ _SIZES: CData = ffi.new("int[]", MAX_BATCH_PACKETS)
 _SIZES_BUFFER = memoryview(ffi.buffer(_SIZES)).cast("i")
 _SIZE_POINTERS: list[CData] = [_SIZES + index for index in range(MAX_BATCH_PACKETS)]
 _OK: int = lib.srtp_err_status_ok
+_PROTECT_RTP: CData = lib.srtp_protect
 
 _PLAIN_HEADER = struct.Struct("!HHLL")
 """Flags, marker and payload type in one number; sequence number, timestamp, SSRC."""
@@ -51,8 +54,8 @@ _ONE_BYTE_PROFILE = 0xBEDE
 
 _Write: TypeAlias = Callable[..., None]
 """Writes a packet into a buffer at a position: the fields of its header, then the payload."""
-_Slot: TypeAlias = tuple[int, CData, CData, int, int, int]
-"""A packet in the buffer: position, pointer, pointer to its size, flags with marker, sequence number, timestamp."""
+_Slot: TypeAlias = tuple[int, int, int, int]
+"""A packet in the buffer: position, flags with marker, sequence number, timestamp."""
 _Run: TypeAlias = tuple[memoryview, int, int]
 """What is sent by one call, the size of its packets, and their number."""
 
@@ -75,31 +78,35 @@ def fan_out(down_tracks: Sequence[DownTrack], packets: Sequence[SentPacket], *, 
 def _send_alone(down_tracks: Sequence[DownTrack], packet: SentPacket, now: float) -> None:
     sequence, marker, timestamp, payload = packet
     write, write_numbered = _writer(len(payload)), _numbered_writer(len(payload))
-    buffer, sizes, protect, ok = _BUFFER, _SIZES_BUFFER, lib.srtp_protect, _OK
+    buffer, sizes, memory, size_pointer = _BUFFER, _SIZES_BUFFER, _MEMORY, _SIZES
+    protect, ok = lib.srtp_protect, _OK
     plain_size = HEADER_SIZE_BYTES + len(payload)
-    sent_packets = sent_bytes = 0
+    plain_flags, extension_flags = _PLAIN_FLAGS | marker << 7, _EXTENSION_FLAGS | marker << 7
+    sent_packets = sent_bytes = wire_size = 0
+    wire = buffer[:0]
     for down_track in down_tracks:
-        if down_track.srtp is None:
+        srtp, transport = down_track.srtp, down_track.transport
+        if srtp is None:
             continue
-        handle, trailer_bytes, _ = down_track.srtp
-        own, transport = (sequence + down_track.sequence_offset) & 0xFFFF, down_track.transport
-        first = marker << 7 | down_track.payload_type
+        own, ssrc = (sequence + down_track.sequence_offset) & 0xFFFF, down_track.ssrc
         if transport is None:
             size = plain_size
-            write(buffer, 0, _PLAIN_FLAGS | first, own, timestamp, down_track.ssrc, payload)
+            write(buffer, 0, plain_flags | down_track.payload_type, own, timestamp, ssrc, payload)
         else:
-            size, first = plain_size + TRANSPORT_EXTENSION_SIZE_BYTES, _EXTENSION_FLAGS | first
+            size, first = plain_size + TRANSPORT_EXTENSION_SIZE_BYTES, extension_flags | down_track.payload_type
             number, element = transport.take(1), down_track.transport_extension_id << 4 | 1
-            transport.add(number, (size + trailer_bytes,), now)
-            write_numbered(
-                *(buffer, 0, first, own, timestamp, down_track.ssrc, _ONE_BYTE_PROFILE, 1, element, number, payload)
-            )
+            transport.add(number, (size + srtp[1],), now)
+            write_numbered(buffer, 0, first, own, timestamp, ssrc, _ONE_BYTE_PROFILE, 1, element, number, payload)
         sizes[0] = size
-        if protect(handle, _MEMORY, _SIZES) != ok:
+        # By index: a name of a tuple's item takes longer.
+        if protect(srtp[0], memory, size_pointer) != ok:
             # Older than the replay window (`_encrypt`).
             continue
+        if size + srtp[1] != wire_size:
+            wire_size = size + srtp[1]
+            wire = buffer[:wire_size]
         try:
-            down_track.sendto(buffer[: size + trailer_bytes], down_track.address)
+            down_track.sendto(wire, down_track.address)
         except OSError:
             # A full send buffer, or an address without a route.
             continue
@@ -123,8 +130,8 @@ def _send_batch(down_tracks: Sequence[DownTrack], packets: Sequence[SentPacket],
         layout = layouts.get(overhead)
         if layout is None:
             layout = layouts[overhead] = _Layout(packets, trailer_bytes=abs(overhead), is_numbered=overhead < 0)
-        buffer[: layout.total] = layout.template
-        sizes[: layout.count] = layout.sizes
+        buffer[layout.extent] = layout.template
+        sizes[layout.sizes_extent] = layout.sizes
         if transport is None:
             failed = _encrypt(layout, down_track, srtp)
         else:
@@ -155,30 +162,33 @@ def _send_batch(down_tracks: Sequence[DownTrack], packets: Sequence[SentPacket],
 def _encrypt(layout: "_Layout", down_track: DownTrack, srtp: OutboundSrtp) -> list[int] | None:
     """Write the headers of a batch for a viewer and encrypt it. Returns the indexes of packets that libsrtp refused
     because they are older than its replay window; the viewer would drop them as well. None if there are none."""
-    write, buffer, protect, ok, handle = _PLAIN_HEADER.pack_into, _BUFFER, lib.srtp_protect, _OK, srtp.handle
+    write, buffer = _PLAIN_HEADER.pack_into, _BUFFER
     payload_type, offset, ssrc = down_track.payload_type, down_track.sequence_offset, down_track.ssrc
-    failed: list[int] | None = None
-    for position, pointer, size_pointer, first, sequence, timestamp in layout.slots:
+    for position, first, sequence, timestamp in layout.slots:
         write(buffer, position, first | payload_type, (sequence + offset) & 0xFFFF, timestamp, ssrc)
-        if protect(handle, pointer, size_pointer) != ok:
-            failed = [*(failed or ()), layout.index_at(position)]
-    return failed
+    return _protect(layout, srtp)
 
 
 def _encrypt_numbered(layout: "_Layout", down_track: DownTrack, srtp: OutboundSrtp, number: int) -> list[int] | None:
     """As `_encrypt`, with a header extension that holds the transport-wide sequence numbers from `number` on."""
-    write, buffer, protect, ok, handle = _NUMBERED_HEADER.pack_into, _BUFFER, lib.srtp_protect, _OK, srtp.handle
+    write, buffer = _NUMBERED_HEADER.pack_into, _BUFFER
     payload_type, offset, ssrc = down_track.payload_type, down_track.sequence_offset, down_track.ssrc
     # The low four bits are the length of the element's value minus one (RFC 8285 section 4.2).
     element = down_track.transport_extension_id << 4 | 1
-    failed: list[int] | None = None
-    for position, pointer, size_pointer, first, sequence, timestamp in layout.slots:
+    for position, first, sequence, timestamp in layout.slots:
         own = (sequence + offset) & 0xFFFF
         write(buffer, position, first | payload_type, own, timestamp, ssrc, _ONE_BYTE_PROFILE, 1, element, number)
         number = (number + 1) & 0xFFFF
-        if protect(handle, pointer, size_pointer) != ok:
-            failed = [*(failed or ()), layout.index_at(position)]
-    return failed
+    return _protect(layout, srtp)
+
+
+def _protect(layout: "_Layout", srtp: OutboundSrtp) -> list[int] | None:
+    """Encrypt the packets of a batch, whose headers are written. Returns the indexes of those that libsrtp refused;
+    None if it refused none."""
+    statuses = list(map(_PROTECT_RTP, repeat(srtp[0]), layout.pointers, _SIZE_POINTERS))
+    if statuses.count(_OK) == layout.count:
+        return None
+    return [index for index, status in enumerate(statuses) if status != _OK]
 
 
 @lru_cache(maxsize=MAX_PACKET_SIZE_BYTES)
@@ -194,7 +204,7 @@ def _numbered_writer(payload_bytes: int) -> _Write:
 class _Layout:
     """Where the packets of a batch lie in the buffer, which depends on what a connection adds to each packet."""
 
-    __slots__ = ("count", "runs", "sizes", "slots", "template", "total", "wire_sizes")
+    __slots__ = ("count", "extent", "pointers", "runs", "sizes", "sizes_extent", "slots", "template", "wire_sizes")
 
     def __init__(self, packets: Sequence[SentPacket], *, trailer_bytes: int, is_numbered: bool) -> None:
         prefix = bytes(HEADER_SIZE_BYTES + (TRANSPORT_EXTENSION_SIZE_BYTES if is_numbered else 0))
@@ -202,24 +212,22 @@ class _Layout:
         trailer = bytes(trailer_bytes)
         self.count = len(packets)
         self.slots: list[_Slot] = []
+        self.pointers: list[CData] = []
         self.wire_sizes: list[int] = []
         parts: list[bytes] = []
         position = 0
-        for (sequence, marker, timestamp, payload), size_pointer in zip(packets, _SIZE_POINTERS, strict=False):
-            self.slots.append((position, _MEMORY + position, size_pointer, flags | marker << 7, sequence, timestamp))
+        for sequence, marker, timestamp, payload in packets:
+            self.slots.append((position, flags | marker << 7, sequence, timestamp))
+            self.pointers.append(_MEMORY + position)
             parts += prefix, payload, trailer
             size = len(prefix) + len(payload) + trailer_bytes
             self.wire_sizes.append(size)
             position += size
         self.template = b"".join(parts)
-        self.total = position
+        self.extent, self.sizes_extent = slice(position), slice(self.count)
         self.sizes = memoryview(array("i", [size - trailer_bytes for size in self.wire_sizes]))
         """Before encryption. libsrtp takes them from memory, and replaces them by those of the encrypted packets."""
         self.runs = list(_cut_runs(self.wire_sizes))
-
-    def index_at(self, position: int) -> int:
-        """The index of the packet at a position in the buffer."""
-        return next(index for index, slot in enumerate(self.slots) if slot[0] == position)
 
     def runs_without(self, omitted: Sequence[int]) -> list[_Run]:
         """The packets but the omitted ones, each as a run of its own."""

@@ -47,7 +47,7 @@ class LayerMeter:
 
     def add(self, payload_bytes: int, *, temporal_id: int, ends_frame: bool) -> None:
         """Count a packet."""
-        layer = min(temporal_id, MAX_TEMPORAL_LAYERS - 1)
+        layer = temporal_id if temporal_id < MAX_TEMPORAL_LAYERS else MAX_TEMPORAL_LAYERS - 1
         self._octets[layer] += payload_bytes + PACKET_OVERHEAD_BYTES
         self._frames[layer] += ends_frame
 

@@ -31,6 +31,8 @@ class PictureLayer(NamedTuple):
 
 ANY_START: Final = PictureLayer(starts_keyframe=True, starts_frame=True)
 """Audio: a viewer may begin at any packet."""
+_MIDDLE_OF_FRAME: Final = PictureLayer()
+"""Most packets of video."""
 
 
 class PictureLayerReader:
@@ -75,5 +77,8 @@ class PictureLayerReader:
             follows = sequence == (self._newest_sequence + 1) & 0xFFFF
             starts_frame = follows and timestamp != self._newest_timestamp
             self._newest_sequence, self._newest_timestamp = sequence, timestamp
+        starts_keyframe = h264.starts_keyframe(payload)
+        if not (starts_keyframe or starts_frame or temporal_id):
+            return _MIDDLE_OF_FRAME
         # WebRTC's encoders build nested layers: a frame refers to lower layers, and not to its own.
-        return PictureLayer(h264.starts_keyframe(payload), starts_frame, temporal_id, temporal_id > 0)
+        return PictureLayer(starts_keyframe, starts_frame, temporal_id, temporal_id > 0)
