@@ -159,7 +159,9 @@ def unended_events(events: list[Event]) -> list[Event]:
     newest: dict[tuple[EventName, object], int] = {}
     for number, event in enumerate(events):
         if event.name in starts or event.name in ends:
-            key = (ends.get(event.name, event.name), event.remote_participant_id or event.destination)
+            # Only starts and ends of replications have a destination. The machine gives it, and a recording, to all.
+            about = event.remote_participant_id or (event.destination, event.recording)
+            key = (ends.get(event.name, event.name), about)
             counts[key] = counts.get(key, 0) + (1 if event.name in starts else -1)
             if event.name in starts:
                 newest[key] = number
