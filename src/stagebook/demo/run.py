@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 import httpx
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
 from stagebook.demo.demo_peers import DemoPublisher, DemoViewer, JoinFailedError
 from stagebook.demo.demo_recording import (
@@ -37,6 +37,9 @@ def run_demo(*, endpoint_url: str | None = None, seconds: float = SECONDS) -> in
     try:
         with _server(endpoint_url) as access:
             return _run(access, seconds=seconds)
+    except (NoCredentialsError, NoRegionError) as error:
+        print(f'stagebook demo: {error} `eval "$(stagebook env)"` sets what AWS clients need.', file=sys.stderr)
+        return EXIT_FAILED
     except (ServerFailedError, JoinFailedError, BotoCoreError, ClientError, httpx.HTTPError) as error:
         print(f"stagebook demo: {error}", file=sys.stderr)
         return EXIT_FAILED
