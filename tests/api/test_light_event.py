@@ -1,8 +1,8 @@
-"""The event that websockets wait for."""
+"""The event that websockets wait for, and the queue of what they receive."""
 
 import asyncio
 
-from stagebook.api.light_event import LightEvent
+from stagebook.api.light_event import LightEvent, LightQueue
 
 
 async def test_an_event_that_is_set_is_not_waited_for() -> None:
@@ -39,3 +39,15 @@ async def test_a_wait_that_is_cancelled_leaves_nothing_behind() -> None:
     await asyncio.wait((waiting,))
     assert waiting.cancelled()
     assert event._waiting == []
+
+
+async def test_items_are_taken_in_their_order() -> None:
+    queue: LightQueue[str] = LightQueue()
+    taking = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    assert not taking.done()
+    queue.put_nowait("first")
+    queue.put_nowait("second")
+    assert queue.newest == "second"
+    assert [await taking, await queue.get()] == ["first", "second"]
+    assert queue.empty()

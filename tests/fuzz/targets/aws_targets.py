@@ -7,9 +7,12 @@ from urllib.parse import quote
 import msgspec
 from structlog.testing import capture_logs
 
-from stagebook.api.access.sigv4.authorization_header import MAXIMUM_SIGNED_HEADERS, parse_authorization
+from stagebook.api.access.sigv4.authorization_header import (
+    MAXIMUM_SIGNED_HEADERS,
+    SignatureRefusedError,
+    parse_authorization,
+)
 from stagebook.api.access.sigv4.canonical_request import canonical_path, canonical_query
-from stagebook.api.access.sigv4.signature_errors import SignatureRefusedError
 from stagebook.api.asgi import read_headers
 from stagebook.api.aws.aws_errors import STATUSES, AwsError
 from stagebook.api.aws.operation import Call, Caller

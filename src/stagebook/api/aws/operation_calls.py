@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from stagebook.api.access.identity import Identity
-from stagebook.api.access.sigv4.signature_errors import SignatureRefusedError
+from stagebook.api.access.sigv4.authorization_header import SignatureRefusedError
 from stagebook.api.asgi import Header
 from stagebook.api.aws.access.call_rates import Throttle
 from stagebook.api.aws.access.resource_access import Principal

@@ -29,7 +29,6 @@ uvicorn (over the Sans-I/O protocol of `websockets`) trusts its peer in ways tha
 
 import asyncio
 import struct
-import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -39,15 +38,16 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import CONNECTING, OPEN
 
-from stagebook.api.asgi import DISCONNECT_REFUSED, HAND_OVER_EXTENSION, TEXT_PARTS_EXTENSION, TakenConnection
-from stagebook.api.light_event import LightEvent
+from stagebook.api.asgi import DISCONNECT_REFUSED, HAND_OVER_EXTENSION, TEXT_PARTS_EXTENSION
+from stagebook.api.light_event import LightEvent, LightQueue
 from stagebook.server.http.request_head import RequestHead
 from stagebook.server.http.response_output import bound_output
+from stagebook.server.http.websocket_handover import HandOver
 
 if TYPE_CHECKING:
     from asyncio.transports import BaseTransport
 
-    from uvicorn._types import ASGIReceiveEvent, WebSocketScope
+    from uvicorn._types import WebSocketScope
 
 FRAMES_BURST = 300
 FRAMES_PER_SECOND = 20.0
@@ -73,63 +73,6 @@ _UVICORN_ATTRIBUTES = (
 """The attributes of uvicorn's class. As slots of the subclass they take 0.3 KB, in its dictionary 1.6 KB."""
 
 
-class _ReceivedMessages:
-    """The part of `asyncio.Queue` that uvicorn uses. Reading pauses while a message waits, so there are few."""
-
-    __slots__ = ("_arrived", "_messages")
-
-    def __init__(self) -> None:
-        self._messages: list[ASGIReceiveEvent] = []
-        self._arrived = LightEvent()
-
-    def empty(self) -> bool:
-        """Return whether no message waits."""
-        return not self._messages
-
-    def put_nowait(self, message: "ASGIReceiveEvent") -> None:
-        """Add a message."""
-        self._messages.append(message)
-        self._arrived.set()
-
-    @property
-    def newest(self) -> "ASGIReceiveEvent":
-        """The message that was added last. It must not have been removed."""
-        return self._messages[-1]
-
-    async def get(self) -> "ASGIReceiveEvent":
-        """Wait for the next message and remove it."""
-        while not self._messages:
-            self._arrived.clear()
-            await self._arrived.wait()
-        return self._messages.pop(0)
-
-
-class _NoTransport(asyncio.Transport):
-    """The transport of a websocket whose connection was handed over."""
-
-    def is_closing(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        """Do nothing: uvicorn closes the connection of an application that has ended."""
-
-    def abort(self) -> None:
-        """Do nothing."""
-
-
-class _HandOver:
-    """The function of HAND_OVER_EXTENSION. It does not keep the connection in memory."""
-
-    __slots__ = ("_connection",)
-
-    def __init__(self, connection: "WebSocketProtocol") -> None:
-        self._connection = weakref.ref(connection)
-
-    def __call__(self, taker: TakenConnection) -> asyncio.Transport | None:
-        connection = self._connection()
-        return None if connection is None else connection.hand_over(taker)
-
-
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """A websocket connection. `on_lost` is called when it has ended."""
 
@@ -150,7 +93,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *arguments: Any, **keywords: Any) -> None:  # noqa: ANN401 - arguments of uvicorn
         super().__init__(*arguments, **keywords)
         # These have the methods that uvicorn calls.
-        self.queue = _ReceivedMessages()  # type: ignore[assignment]
+        self.queue = LightQueue()  # type: ignore[assignment]
         self.writable = LightEvent(is_set=True)  # type: ignore[assignment]
         self._frames_left = float(FRAMES_BURST)
         self._frames_counted_at_seconds = self.loop.time()
@@ -291,30 +234,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         scope: WebSocketScope | None = getattr(self, "scope", None)
         if scope is not None:
-            extensions: dict[str, Any] = _EXTENSIONS | {HAND_OVER_EXTENSION: _HandOver(self)}
+            extensions: dict[str, Any] = _EXTENSIONS | {HAND_OVER_EXTENSION: HandOver(self)}
             scope["extensions"] = extensions
-
-    def hand_over(self, taker: TakenConnection) -> asyncio.Transport | None:
-        """Give the connection to another protocol, see `HAND_OVER_EXTENSION`. The handshake must not be answered."""
-        transport = self.transport
-        if self.disconnected or self.handshake_complete or transport.is_closing():
-            return None
-        connections: set[Any] = self.connections  # the server only calls `shutdown` and `abort` of its members
-        on_lost = self.on_lost
-
-        def release() -> None:
-            connections.discard(taker)
-            on_lost()
-
-        taker.on_lost = release
-        connections.remove(self)
-        connections.add(taker)
-        # For uvicorn, the handshake has been answered and the client has gone.
-        self.handshake_complete = self.disconnected = True
-        self.transport = _NoTransport()
-        taker.connection_made(transport)
-        transport.set_protocol(taker)
-        return transport
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - uvicorn's type lacks the extension
         """Send a message of the application, or a part of one.

@@ -5,9 +5,9 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
+from stagebook.api.access.sigv4.authorization_header import SignatureRefusedError
 from stagebook.api.access.sigv4.credentials import AwsCredential, CredentialStore
 from stagebook.api.access.sigv4.signature import SignatureVerifier
-from stagebook.api.access.sigv4.signature_errors import SignatureRefusedError
 from stagebook.api.asgi import read_headers
 from tests.api.aws.asgi_harness import (
     REGION,

@@ -2,8 +2,12 @@
 
 import pytest
 
-from stagebook.api.access.sigv4.authorization_header import MAXIMUM_SIGNED_HEADERS, parse_authorization
-from stagebook.api.access.sigv4.signature_errors import SignatureRefusal, SignatureRefusedError
+from stagebook.api.access.sigv4.authorization_header import (
+    MAXIMUM_SIGNED_HEADERS,
+    SignatureRefusal,
+    SignatureRefusedError,
+    parse_authorization,
+)
 
 CREDENTIAL = b"Credential=AKIDEXAMPLE/20230426/us-west-2/ivs/aws4_request"
 SIGNED_HEADERS = b"SignedHeaders=content-type;host;x-amz-date"

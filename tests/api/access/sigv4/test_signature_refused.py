@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagebook.api.access.sigv4.signature_errors import SignatureRefusal
+from stagebook.api.access.sigv4.authorization_header import SignatureRefusal
 from tests.api.access.sigv4.signing import (
     FULL_REQUEST,
     TEMPORARY_CREDENTIAL,

@@ -1,4 +1,4 @@
-"""Parsing the Authorization header field of AWS Signature Version 4.
+"""Parsing the Authorization header field of AWS Signature Version 4, and the refusals of a signature.
 
     AWS4-HMAC-SHA256 Credential=<key id>/<yyyymmdd>/<region>/<service>/aws4_request,
                      SignedHeaders=<names>, Signature=<hex>
@@ -7,9 +7,9 @@ The parameters may be in any order. `SignedHeaders` has lower-case names, separa
 Source: "Authorization header" under "AWS Signature Version 4 for API requests" in the IAM user guide.
 """
 
-import msgspec
+from enum import StrEnum
 
-from stagebook.api.access.sigv4.signature_errors import SignatureRefusal, SignatureRefusedError
+import msgspec
 
 ALGORITHM = b"AWS4-HMAC-SHA256"
 TERMINATOR = b"aws4_request"
@@ -19,6 +19,24 @@ _PARAMETERS = (b"Credential", b"SignedHeaders", b"Signature")
 _CREDENTIAL_PARTS = 5
 # Without `host`, a request could be replayed against another server; without `x-amz-date`, at any later time.
 _REQUIRED_SIGNED_HEADERS = (b"host", b"x-amz-date")
+
+
+class SignatureRefusal(StrEnum):
+    """Why a signature was refused, by the names of the errors of AWS. Each API has its own response to it."""
+
+    MISSING_AUTHENTICATION_TOKEN = "MissingAuthenticationTokenException"  # noqa: S105 - the name of an error
+    INCOMPLETE_SIGNATURE = "IncompleteSignatureException"
+    UNRECOGNIZED_CLIENT = "UnrecognizedClientException"
+    INVALID_SIGNATURE = "InvalidSignatureException"
+
+
+class SignatureRefusedError(Exception):
+    """A request is not signed as it must be. `message` is shown to the caller and holds no secret."""
+
+    def __init__(self, refusal: SignatureRefusal, message: str) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+        self.message = message
 
 
 class AuthorizationHeader(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,11 +29,12 @@ from stagebook.api.access.sigv4.authorization_header import (
     ALGORITHM,
     TERMINATOR,
     AuthorizationHeader,
+    SignatureRefusal,
+    SignatureRefusedError,
     parse_authorization,
 )
 from stagebook.api.access.sigv4.canonical_request import canonical_request, canonical_value
 from stagebook.api.access.sigv4.credentials import AwsCredential, CredentialStore
-from stagebook.api.access.sigv4.signature_errors import SignatureRefusal, SignatureRefusedError
 from stagebook.stage.clock import Clock
 
 MAXIMUM_SKEW_SECONDS = 300

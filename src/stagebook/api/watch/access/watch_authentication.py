@@ -14,8 +14,7 @@ import structlog
 
 from stagebook.api.access.failed_attempts import FailedAttempts
 from stagebook.api.access.identity import Identity
-from stagebook.api.access.sigv4.authorization_header import ALGORITHM
-from stagebook.api.access.sigv4.signature_errors import SignatureRefusedError
+from stagebook.api.access.sigv4.authorization_header import ALGORITHM, SignatureRefusedError
 from stagebook.api.asgi import Scope, read_headers
 from stagebook.api.routes.api_problems import ApiRefusedError
 from stagebook.api.routes.api_route import ApiCaller, ReadBody, Role
