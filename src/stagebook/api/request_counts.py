@@ -47,7 +47,7 @@ class RequestCounts:
         self._of(operation).count(status)
 
     def observe(self, operation: str, status: int, seconds: float) -> None:
-        """Count a request that took so long until its response was complete."""
+        """Count a request whose response was complete after `seconds`."""
         counts = self._of(operation)
         counts.count(status)
         counts.latency.observe(seconds)

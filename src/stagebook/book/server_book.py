@@ -10,10 +10,10 @@ from stagebook.latency_histogram import LatencyHistogram
 
 
 class CommitObserver(Protocol):
-    """Is told of commits, for traces. Called on the event loop's thread."""
+    """Is notified of commits, for traces. Called on the event loop's thread."""
 
     def submitter(self) -> Any:  # noqa: ANN401 - the observer's own value
-        """Return what `committed` is to be told of the task that is submitting a transaction."""
+        """Return a value for the task that is submitting a transaction; `committed` gets it."""
 
     def committed(self, submitters: list[Any], *, transactions: int, seconds: float) -> None:
         """A group of `transactions` is durable, `seconds` after the first of them was submitted.

@@ -55,7 +55,7 @@ def find_events(files: HistoryFiles, query: EventQuery, *, advance: Advance = la
 
 
 def is_selective(where: EventFilter) -> bool:
-    """Return whether a filter may leave so few events that the log would be read in vain."""
+    """Return whether a filter may match so few events that most reads of the log would find none."""
     return where != EventFilter(account_id=where.account_id, since_ms=where.since_ms, until_ms=where.until_ms)
 
 

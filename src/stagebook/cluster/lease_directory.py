@@ -20,7 +20,7 @@ from stagebook.cluster.known_leases import KnownLeases
 from stagebook.cluster.lease_watch import LeaseLook
 
 WAIT_SECONDS: Final = 1.0
-"""How long a thread waits for a notification: so long `close` may take."""
+"""How long a thread waits for a notification. `close` may take this time."""
 RETRY_SECONDS: Final = 1.0
 _log = structlog.get_logger(__name__)
 

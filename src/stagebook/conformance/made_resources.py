@@ -1,4 +1,4 @@
-"""The resources that a run has made and must delete, whoever made them and however the run ends.
+"""The resources that a run has made, by any of its checks, and must delete at any end of the run.
 
 Every successful answer is looked at, also of calls that the server should have refused.
 """

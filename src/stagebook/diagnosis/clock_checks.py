@@ -71,7 +71,7 @@ def judge_clock(facts: ClockFacts) -> Iterator[Finding]:
             "wall clock",
             Severity.ERROR,
             f"{now}, which cannot be right",
-            "tokens and AWS signatures are refused, and events get this time for ever",
+            "tokens and AWS signatures are refused, and events keep this time permanently",
             "set the clock, for example with `timedatectl set-ntp true`, before the server starts",
         )
     else:

@@ -75,7 +75,7 @@ class OwnerConnection(asyncio.Protocol):
         probe_quiet_connection(self._transport)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name of asyncio
-        """Wake whoever waits for the owner."""
+        """Wake the tasks that wait for the owner."""
         self.is_lost = True
         self._writable.set()
         self._changed.set()

@@ -1,8 +1,8 @@
 """The scene: a publisher and a viewer on one stage, a replica on another, and what the API says about them.
 
-1. The publisher joins by WHIP, and is recorded. The stage gets another recording configuration in vain, then the viewer
-   subscribes to the publisher. The answers about the live session are kept.
-2. The publisher is replicated to a second stage, a second time in vain, and the replication is stopped.
+1. The publisher joins by WHIP, and is recorded. The stage gets another recording configuration, which is refused.
+   The viewer subscribes to the publisher. The answers about the live session are kept.
+2. The publisher is replicated to a second stage. A second replication is refused, and the first one is stopped.
 3. The viewer leaves. The publisher is disconnected by the API and tries to come back with the same token.
 4. The answers about the ended session are kept.
 5. A third stage is deleted while a participant publishes on it.

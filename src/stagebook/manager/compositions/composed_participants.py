@@ -1,4 +1,4 @@
-"""Which participants of a session a composition shows, and when it is told of a change.
+"""Which participants of a session a composition shows, and when it is notified of a change.
 
 A composition is no participant and makes no event. It shows those who publish: replicas with the source of their
 publisher, and a virtual participant in place of its redundant streams (user guide, "RTMP Publishing").
@@ -43,7 +43,7 @@ def _composed(session: Session, participant: SessionParticipant) -> ComposedPart
 
 
 class ChangedStages:
-    """The stages whose compositions have to be told of changes. `show` is called with the ARN of each.
+    """The stages whose compositions have to be notified of changes. `show` is called with the ARN of each.
 
     It is called when everything up to the change is durable, since nothing may be shown that a crash could still lose.
     """

@@ -67,7 +67,7 @@ class KnownCompositions:
             del self._by_arn[composition.arn]
             self._by_id.pop(composition.composition_id, None)
             token = (composition.account_id, composition.client_token or "")
-            # A token that is used anew before this belongs to its newest composition.
+            # A token that is used again before this belongs to its newest composition.
             if self._by_token.get(token) is known:
                 del self._by_token[token]
 

@@ -6,7 +6,7 @@ account, and of participants and sessions, which are unique within a stage. An i
 
 The ids of connections must be unique within the server. They follow from the seed and from how often it was set.
 
-The ids can be guessed by whoever knows the seed, and so can stream keys: they are for tests. No secret of the server
+The ids and the stream keys can be guessed with the seed: they are for tests. No secret of the server
 itself comes from here.
 """
 

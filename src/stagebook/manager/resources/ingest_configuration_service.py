@@ -2,8 +2,8 @@
 
 A configuration is ACTIVE while one of its participants is connected. Then it cannot be changed, and deleted only by
 force. Its participants are admitted by a stream key and the stage that it is attached to, never by a token. So
-disconnecting one of them detaches the configuration, instead of refusing the participant id for good. The encoder can
-publish again once the configuration is attached again.
+disconnecting one of them detaches the configuration, instead of refusing the participant id permanently. The encoder
+can publish again once the configuration is attached again.
 
 The rows of a stage's configurations stay as they are when the stage is deleted, because there can be any number of
 them: a configuration whose stage no longer exists is not attached. ARNs of stages are never used again.
@@ -132,7 +132,7 @@ class IngestConfigurationService:
     async def update(self, *, arn: str, stage_arn: str | None, redundant_ingest: bool | None) -> IngestConfiguration:
         """Attach a configuration to a stage ("" detaches it), or switch redundant ingest; None leaves it as it is.
 
-        Redundant streams that are switched off lose their keys for good; switched on again they get new ones. A
+        Redundant streams that are switched off lose their keys permanently; switched on again they get new ones. A
         replication that waits for a publisher on the former stage ends, because the publisher will not return there.
 
         Raises ResourceNotFoundError (configuration or stage) and ConflictError while it is ACTIVE.

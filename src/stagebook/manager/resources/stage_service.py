@@ -180,8 +180,8 @@ class StageService:
     async def disconnect_participant(self, *, stage_arn: str, participant_id: str, reason: str) -> None:
         """End all connections of a participant and keep it from returning, in one transaction.
 
-        A participant with a token: its participant id is refused on this stage for good, also if it has never joined. A
-        participant of an ingest configuration: the configuration is detached from the stage. `reason` is stored with
+        A participant with a token: its participant id is refused on this stage permanently, also if it never joined.
+        A participant of an ingest configuration: the configuration is detached from the stage. `reason` is stored with
         the events. Raises ResourceNotFoundError for an unknown stage (API reference, DisconnectParticipant).
 
         A participant of a stage that shows a room of LiveKit is removed from the room. Each join of

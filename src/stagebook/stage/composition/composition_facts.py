@@ -26,7 +26,7 @@ class DestinationComplete(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DestinationBroken(msgspec.Struct, frozen=True, kw_only=True):
-    """A destination has failed for good."""
+    """A destination has failed permanently."""
 
     destination_id: str
     error_code: CompositionErrorCode

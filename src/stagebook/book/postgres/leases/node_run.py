@@ -5,7 +5,7 @@ transaction (`write_function.py`). A run shows that it lives by its heartbeat, w
 when nothing is written. All times are by the clock of the database, so the clocks of nodes do not matter.
 
 * `register_run` begins a run, and `end_run` ends it at a clean shutdown: its accounts are then free at once.
-* A run whose heartbeat is older than LEASE_SECONDS may be fenced by whoever takes one of its accounts
+* A run whose heartbeat is older than LEASE_SECONDS may be fenced by a run that takes one of its accounts
   (`account_functions.py`). It learns so at its next write or renewal, by RunFencedError, and its process ends.
 * A process must not rely on its run for longer than LEASE_SECONDS after the beginning of its last successful write or
   renewal, by its own monotonic clock: another node may own the accounts then.
