@@ -6,13 +6,19 @@ address.
 """
 
 import ipaddress
+from functools import lru_cache
 
 _IPV6_NETWORK_BITS = 64
 _NAME_LENGTH = 64
 
 
+@lru_cache(maxsize=1_024)
 def network_of(address: str) -> str:
-    """Return the network of an IP address; the beginning of the string if it is not an address."""
+    """Return the network of an IP address; the beginning of the string if it is not an address.
+
+    It is needed for each request. The last answers are kept, because parsing an address takes longer than many requests
+    may.
+    """
     parsed = _parse(address)
     if isinstance(parsed, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((int(parsed), _IPV6_NETWORK_BITS), strict=False))

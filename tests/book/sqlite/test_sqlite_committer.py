@@ -9,6 +9,7 @@ import pytest
 
 from stagebook.book.book_errors import BookBusyError
 from stagebook.book.sqlite.open_events import MAXIMUM_UNNOTED_EVENTS
+from stagebook.book.tables.change_rows import EVENTS
 from stagebook.book.tables.queries import LAST_SEQUENCE
 from tests.book.writer_fixture import WriterFixture, running_writer
 
@@ -76,6 +77,22 @@ async def test_what_is_open_is_noted_for_many_events_at_once(fixture: WriterFixt
     assert fixture.noted() == (0, 0)
     await fixture.put_event(sequence=MAXIMUM_UNNOTED_EVENTS)
     assert fixture.noted() == (MAXIMUM_UNNOTED_EVENTS, MAXIMUM_UNNOTED_EVENTS)
+
+
+async def test_a_start_and_its_end_are_noted_together_without_a_row(fixture: WriterFixture) -> None:
+    await fixture.put_event(sequence=1)
+    await fixture.writer.put([(EVENTS, "[1,1,2,1,null,null,0,null,null,null]")], 2, 2)  # LEFT
+    await fixture.writer.when_idle(lambda _connection: None, needs_open_events=True)
+    assert fixture.noted() == (0, 2)
+
+
+async def test_an_end_and_another_start_renew_the_number_of_what_is_open(fixture: WriterFixture) -> None:
+    await fixture.put_event(sequence=1)
+    await fixture.writer.when_idle(lambda _connection: None, needs_open_events=True)
+    for sequence, name in ((2, 1), (3, 0)):  # LEFT, JOINED
+        await fixture.writer.put([(EVENTS, f"[1,1,{sequence},{name},null,null,0,null,null,null]")], sequence, sequence)
+    await fixture.writer.when_idle(lambda _connection: None, needs_open_events=True)
+    assert fixture.reader.execute("SELECT sequence, open_count FROM open_event").fetchall() == [(3, 1)]
 
 
 async def test_what_is_open_is_noted_when_the_writer_stops(fixture: WriterFixture) -> None:

@@ -38,7 +38,7 @@ class SqliteCommitter:
             rows = ("[" + ",".join(encoded) + "]",)
             statements += [(statement, rows) for statement in WRITE_STATEMENTS[kind]]
         if EVENTS in by_kind:
-            self._unnoted.add(by_kind[EVENTS], group.event_sequence)
+            self._unnoted.add(len(by_kind[EVENTS]), group.event_sequence)
         is_noting = self._unnoted.is_full
         if is_noting:
             statements += self._unnoted.statements()

@@ -34,7 +34,7 @@ def encode_event_page(participant_id: str, rows: Sequence[EventRow], next_token:
     suffix = f'","participantId":{_json(participant_id)}}},'
     remote_suffix = f'{suffix[:-2]},"remoteParticipantId":"'
     minute_ms, minute = 0, _minute_text(0)
-    parts: list[str] = []
+    events: list[str] = []
     for sequence, name, error_code, remote, replica, extra in rows:
         in_minute_ms = (sequence >> SEQUENCE_TIME_SHIFT) - minute_ms
         # Neighbouring events are mostly of the same minute, whose string is then reused.
@@ -43,20 +43,19 @@ def encode_event_page(participant_id: str, rows: Sequence[EventRow], next_token:
             in_minute_ms %= _MINUTE_MS
             minute = _minute_text(minute_ms)
         if remote is None:
-            parts += _NAME_PREFIXES[name], minute, _TIME_IN_MINUTE[in_minute_ms], suffix
+            event = f"{_NAME_PREFIXES[name]}{minute}{_TIME_IN_MINUTE[in_minute_ms]}{suffix}"
         else:
             # Nearly every id consists of letters and digits, which need no escaping in JSON.
             if not remote.isalnum():
                 remote = _json(remote)[1:-1]
-            parts += _NAME_PREFIXES[name], minute, _TIME_IN_MINUTE[in_minute_ms], remote_suffix, remote, '"},'
+            event = f'{_NAME_PREFIXES[name]}{minute}{_TIME_IN_MINUTE[in_minute_ms]}{remote_suffix}{remote}"}},'
         # Rare members are inserted before the closing brace and comma of the event.
         if error_code is not None or replica or extra is not None:
-            parts[-1] = f"{parts[-1][:-2]}{_rare_members(error_code, replica, extra)}}},"
-    if parts:
-        # Each event was written with a comma after it; the last one has none.
-        parts[-1] = parts[-1][:-1]
+            event = f"{event[:-2]}{_rare_members(error_code, replica, extra)}}},"
+        events.append(event)
     ending = "]}" if next_token is None else f'],"nextToken":{_json(next_token)}}}'
-    return f'{{"events":[{"".join(parts)}{ending}'.encode()
+    # Each event was written with a comma after it; the last one has none.
+    return f'{{"events":[{"".join(events)[:-1]}{ending}'.encode()
 
 
 @lru_cache(maxsize=4_096)
