@@ -1,4 +1,4 @@
-"""The interface between the manager and whatever moves the media.
+"""The interface between the manager and the engines that move media.
 
 An engine knows two kinds of objects, named by ids that the caller chooses:
 

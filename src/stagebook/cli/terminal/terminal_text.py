@@ -1,4 +1,4 @@
-"""Texts of strangers in a terminal, and the console that shows tables.
+"""Text that is not trusted in a terminal, and the console that shows tables.
 
 User ids, attributes and details come from clients. A control character in them could move the cursor, change the title
 of the window or hide a part of the text, so each character that is not printable is shown as an escape.

@@ -1,4 +1,4 @@
-"""The interface between the manager and whatever composes stages.
+"""The interface between the manager and the engine that composes stages.
 
 A composition draws the publishers of a stage into one picture, mixes their sound, and sends both to one or two
 destinations. The manager starts it, tells it who publishes, and stops it. What happens without a request is reported to

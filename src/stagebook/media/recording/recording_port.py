@@ -1,4 +1,4 @@
-"""The interface between the manager and whatever records sources.
+"""The interface between the manager and the engine that records sources.
 
 A recording is the media of one source, written below one prefix of a bucket. It consists of parts, one for each time
 that the publisher published: with a reconnect window, a publisher that returns in time continues the recording.

@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn with connections of our own, and an ordered shutdown.
+"""The HTTP server: uvicorn with Stagebook's connection class, and an ordered shutdown.
 
 uvicorn accepts connections, counts them and closes them at the end. What is read from a connection, and how much of
 it, is up to `HttpConnection` and `WebSocketProtocol`.

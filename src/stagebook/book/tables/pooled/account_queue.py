@@ -1,4 +1,4 @@
-"""A queue that serves accounts in turn, so that one with many or slow entries does not hold up the others.
+"""A queue that serves accounts in turn, so that one with many or slow entries does not delay the others.
 
 Each account has the same share: the next entry is that of the account that has waited longest for its turn. An account
 may have a limited number of entries in work, and of entries that wait. The work of each call is constant.
