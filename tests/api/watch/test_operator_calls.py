@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from stagebook.api.access.identity import Identity
+from stagebook.api.access.policy import Identity
 from stagebook.api.http_responses import HttpResponse
 from stagebook.api.routes.api_route import Role
 from stagebook.log_rate_limit import MAX_LINES

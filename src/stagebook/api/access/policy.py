@@ -5,6 +5,9 @@ allow, and what no statement allows is denied.
 
 Supported elements are Effect, Action and Resource. A policy with any other element (Condition, NotAction, ...) is
 refused when it is parsed: ignoring a condition would allow what its author meant to restrict.
+
+An identity is a caller with its policy, however the request was authenticated.
+
 Sources: "IAM JSON policy elements reference" and "Policy evaluation logic" in the IAM user guide.
 """
 
@@ -51,6 +54,15 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 ALLOW_EVERYTHING = Policy(statements=(Statement(effect=Effect.ALLOW, actions=("*",), resources=("*",)),))
 ALLOW_NOTHING = Policy(statements=())
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """An authenticated caller. `arn` is what AccessDenied errors call it; `access_key_id` is the id of its key."""
+
+    access_key_id: str
+    account_id: str
+    arn: str
+    policy: Policy
 
 
 class PolicyEvaluator:

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from stagebook.api.access.identity import Identity
+from stagebook.api.access.policy import Identity
 from stagebook.api.access.sigv4.authorization_header import SignatureRefusedError
 from stagebook.api.asgi import Header
 from stagebook.api.aws.access.call_rates import Throttle

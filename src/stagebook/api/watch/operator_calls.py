@@ -14,7 +14,7 @@ from typing import TypeAlias
 import msgspec
 import structlog
 
-from stagebook.api.access.identity import Identity
+from stagebook.api.access.policy import Identity
 from stagebook.api.http_responses import HttpResponse
 from stagebook.api.routes.api_problems import ApiProblemCode, ApiRefusedError
 from stagebook.api.routes.api_route import ApiCall, ApiResponse, ApiRoute, Role

@@ -1,4 +1,4 @@
-"""The operations of participants: publish, watch, open the events websocket, exchange a token, and end a connection.
+"""The operations of participants: publish, watch, open the events websocket, and exchange a token.
 
 A request is verified in two steps. `admit` checks the token by itself, before the API reads a body. The operation then
 checks what the book and the session say about the participant, in one step with the session's decision: nothing is
@@ -9,42 +9,31 @@ connection is closed and its end recorded.
 """
 
 import asyncio
-import contextlib
 
 from msgspec.structs import replace
 
 from stagebook.manager.participants.accompanying_token import accompanied
 from stagebook.manager.participants.offer_negotiation import OfferNegotiation, Opened
+from stagebook.manager.participants.participant_connection import ParticipantConnections
 from stagebook.manager.presence.presence import PresencePublisher
 from stagebook.manager.presence.watchers import StageWatcher
-from stagebook.manager.session.session_registry import MEDIA_KINDS, Route
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.manager.tokens.authorization import Authorization
 from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.media.port import (
     InitialLayer,
-    LayerChoice,
     MediaEngine,
-    MediaRefusedError,
-    PatchAnswer,
-    RefusalReason,
-    VideoLayers,
 )
 from stagebook.stage.claims import Claims, ConnectionClaims
 from stagebook.stage.clock import Randomness
 from stagebook.stage.errors import (
     ConnectionNotFoundError,
-    IceSessionMismatchError,
-    LayerNotFoundError,
-    OfferMalformedError,
-    ServerBusyError,
 )
 from stagebook.stage.events import Cause
 from stagebook.stage.ids import new_connection_id, new_source_id
 from stagebook.stage.participant.transitions import ConnectionKind
 from stagebook.stage.resources import ClientInfo, ParticipantRecord, Stage
 from stagebook.stage.session.session_facts import (
-    ConnectionEnded,
     EventsRequested,
     MuteStateSet,
     PublishRequested,
@@ -53,7 +42,7 @@ from stagebook.stage.session.session_facts import (
 )
 
 
-class ParticipantService:
+class ParticipantService(ParticipantConnections):
     """Serves the participants API. Implements its port `ParticipantManager`."""
 
     def __init__(
@@ -66,9 +55,8 @@ class ParticipantService:
         randomness: Randomness,
         endpoints: Endpoints,
     ) -> None:
+        super().__init__(unit=unit, media=media)
         self.endpoints = endpoints
-        self._unit = unit
-        self._media = media
         self._authorization = authorization
         self._presence = presence
         self._randomness = randomness
@@ -251,95 +239,3 @@ class ParticipantService:
         route = self._unit.registry.routes.get(connection_id)
         if route is not None and route.kind is ConnectionKind.EVENTS:
             await self._end(route, connection_id, cause)
-
-    async def close(self, claims: Claims, *, connection_id: str) -> None:
-        """End a media connection of a participant; return when its end is durable. Raises ConnectionNotFoundError.
-
-        A connection that has ended a moment ago counts as ended by this call. The peer may have closed its transport
-        before the client asks for the end here, or the response to an earlier call may have been lost.
-        """
-        await self._follow_replacement(claims, connection_id)
-        registry = self._unit.registry
-        ended = None if connection_id in registry.routes else registry.ended.get(connection_id)
-        if ended is not None and _is_of(ended, claims):
-            await self._unit.settled()
-            return
-        await self._end(self._own_route(claims, connection_id), connection_id, Cause.CLIENT)
-
-    async def _follow_replacement(self, claims: Claims, connection_id: str) -> None:
-        """If the publication may be moving to another connection, wait for what the engine has reported so far.
-
-        A page whose connection is replaced asks for its end as soon as the engine has closed it. The request can arrive
-        before the engine's report that the other connection has taken over, and would then stop the publication.
-        """
-        registry = self._unit.registry
-        route = registry.routes.get(connection_id)
-        if route is None or route.kind is not ConnectionKind.PUBLISH or not _is_of(route, claims):
-            return
-        participant = registry.sessions[route.stage_arn].participants.get(route.participant_id)
-        if participant is not None and participant.machine.replacement_id is not None:
-            with contextlib.suppress(MediaRefusedError):
-                await self._media.statistics([connection_id])
-
-    async def patch(self, claims: Claims, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
-        """Give a trickle or ICE-restart fragment to a media connection; `ice_session` None matches any.
-
-        Raises ConnectionNotFoundError, OfferMalformedError, IceSessionMismatchError and ServerBusyError.
-        """
-        self._own_route(claims, connection_id)
-        try:
-            return await self._media.patch(connection_id=connection_id, fragment=fragment, ice_session=ice_session)
-        except MediaRefusedError as error:
-            if error.reason is RefusalReason.ICE_SESSION_MISMATCH:
-                raise IceSessionMismatchError from error
-            if error.reason in (RefusalReason.UNKNOWN_CONNECTION, RefusalReason.ENGINE_LOST):
-                raise ConnectionNotFoundError from error
-            if error.reason is RefusalReason.BUSY:
-                raise ServerBusyError(error.detail) from error
-            raise OfferMalformedError(error.detail) from error
-
-    async def layers(self, claims: Claims, *, connection_id: str) -> VideoLayers:
-        """Return the simulcast layers that a viewer's connection can choose.
-
-        Raises ConnectionNotFoundError, also for a connection that publishes.
-        """
-        self._own_viewer(claims, connection_id)
-        try:
-            return await self._media.layers(connection_id=connection_id)
-        except MediaRefusedError as error:
-            raise ConnectionNotFoundError from error
-
-    async def select_layer(self, claims: Claims, *, connection_id: str, choice: LayerChoice) -> None:
-        """Let a viewer's connection choose what it is sent of the publisher.
-
-        Raises ConnectionNotFoundError, LayerNotFoundError and ServerBusyError.
-        """
-        self._own_viewer(claims, connection_id)
-        try:
-            await self._media.select_layer(connection_id=connection_id, choice=choice)
-        except MediaRefusedError as error:
-            if error.reason is RefusalReason.UNKNOWN_LAYER:
-                raise LayerNotFoundError from error
-            if error.reason is RefusalReason.BUSY:
-                raise ServerBusyError(error.detail) from error
-            raise ConnectionNotFoundError from error
-
-    def _own_viewer(self, claims: Claims, connection_id: str) -> None:
-        if self._own_route(claims, connection_id).kind is not ConnectionKind.SUBSCRIBE:
-            raise ConnectionNotFoundError
-
-    def _own_route(self, claims: Claims, connection_id: str) -> Route:
-        route = self._unit.registry.routes.get(connection_id)
-        if route is None or route.kind not in MEDIA_KINDS or not _is_of(route, claims):
-            raise ConnectionNotFoundError
-        return route
-
-    async def _end(self, route: Route, connection_id: str, cause: Cause) -> None:
-        fact = ConnectionEnded(participant_id=route.participant_id, connection_id=connection_id, cause=cause)
-        _, durable = self._unit.apply(self._unit.registry.sessions[route.stage_arn], fact)
-        await self._unit.wait(durable)
-
-
-def _is_of(route: Route, claims: Claims) -> bool:
-    """Return whether a connection belongs to the participant of these claims."""
-    return (route.stage_arn, route.participant_id) == (claims.stage_arn, claims.participant_id)

@@ -4,7 +4,7 @@ import json
 from collections.abc import MutableMapping
 from typing import Any
 
-from stagebook.api.access.identity import Identity
+from stagebook.api.access.policy import Identity
 from stagebook.api.access.sigv4.credentials import AwsCredential, CredentialStore
 from stagebook.api.http_responses import HttpResponse
 from stagebook.api.routes.api_route import Role

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from stagebook.api.access.identity import Identity
-from stagebook.api.access.policy import ALLOW_EVERYTHING, Policy
+from stagebook.api.access.policy import ALLOW_EVERYTHING, Identity, Policy
 from stagebook.stage.clock import Randomness
 
 _ACCESS_KEY_ID = re.compile(r"[A-Za-z0-9_]{1,128}")

@@ -9,8 +9,7 @@ the service authorization reference.
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from stagebook.api.access.identity import Identity
-from stagebook.api.access.policy import PolicyEvaluator
+from stagebook.api.access.policy import Identity, PolicyEvaluator
 from stagebook.api.aws.aws_errors import AwsError, ErrorType
 from stagebook.api.aws.operation import Caller
 from stagebook.api.aws.rest_json.service_model import Shape, ShapeKind

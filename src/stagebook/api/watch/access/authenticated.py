@@ -5,7 +5,7 @@ from typing import Protocol, cast
 
 import msgspec
 
-from stagebook.api.access.identity import Identity
+from stagebook.api.access.policy import Identity
 from stagebook.api.routes.api_problems import ApiProblemCode, ApiRefusedError
 from stagebook.api.routes.api_route import Role
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from stagebook.api.access.failed_attempts import FailedAttempts
-from stagebook.api.access.identity import Identity
+from stagebook.api.access.policy import Identity
 from stagebook.api.access.sigv4.authorization_header import ALGORITHM, SignatureRefusedError
 from stagebook.api.asgi import Scope, read_headers
 from stagebook.api.routes.api_problems import ApiRefusedError
