@@ -307,6 +307,26 @@ def test_a_newcomer_does_not_wait_for_the_turn_of_everybody() -> None:
     assert everybody_seconds > 1
 
 
+@pytest.mark.parametrize("takes_changes", [False, True])
+def test_a_newcomer_is_shown_its_list_before_the_messages_of_the_others(*, takes_changes: bool) -> None:
+    async def measure() -> tuple[int, int]:
+        stage = PacedStage()
+        await stage.burst(40, joins_per_second=1_000, takes_changes=takes_changes)
+        others = list(stage.watchers.values())
+        before = sum(watcher.lists + watcher.changes for watcher in others)
+        newcomer = stage.join("late", takes_changes=takes_changes)
+        shown_before: list[int] = []
+
+        def note_first() -> None:
+            shown_before.append(sum(watcher.lists + watcher.changes for watcher in others) - before)
+
+        newcomer._note_time = note_first  # type: ignore[method-assign]
+        await asyncio.sleep(10)
+        return shown_before[0], sum(watcher.lists + watcher.changes for watcher in others) - before
+
+    assert run(measure()) == (0, 40)
+
+
 def test_a_watcher_that_leaves_before_the_snapshot_is_durable_is_not_shown_it() -> None:
     async def measure() -> int:
         stage = PacedStage()

@@ -85,12 +85,11 @@ class WatchedStage:
         else:
             self._list.update(session, self.changed_ids)
         self.changed_ids = set()
-        shown = [
-            *self._take_changes(self._list, now_seconds),
-            *self._take_lists(self._list, now_seconds),
-            *self._take_newcomers(self._list, now_seconds),
-        ]
-        return [(message, watchers) for message, watchers in shown if watchers]
+        changes = list(self._take_changes(self._list, now_seconds))
+        lists = list(self._take_lists(self._list, now_seconds))
+        newcomers = list(self._take_newcomers(self._list, now_seconds))
+        # A few watchers are shown a message in each turn of the event loop. Those that have no list yet come first.
+        return [(message, watchers) for message, watchers in (*newcomers, *changes, *lists) if watchers]
 
     def _take_changes(self, known: StageList, now_seconds: float) -> Iterable[Shown]:
         if not known.has_changes or now_seconds < self._changes_pace.due_seconds:
@@ -110,11 +109,10 @@ class WatchedStage:
             return
         self._listed_number = known.sequence_number
         if self.takes_lists:
-            for connection_id in self.takes_lists:
-                self.newcomers.pop(connection_id, None)
+            newcomers = {each: self.newcomers.pop(each) for each in tuple(self.newcomers) if each in self.takes_lists}
             cost_bytes = (len(self.takes_lists) + ENCODING_WATCHERS) * known.size_bytes
             self._lists_pace.charge(now_seconds, cost_bytes)
-            yield known.snapshot(), self.takes_lists.copy()
+            yield known.snapshot(), newcomers | self.takes_lists
 
     def _take_newcomers(self, known: StageList, now_seconds: float) -> Iterable[Shown]:
         if not self.newcomers or now_seconds < self._newcomers_pace.due_seconds:
