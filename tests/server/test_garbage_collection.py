@@ -43,8 +43,8 @@ def test_existing_objects_are_frozen_and_the_thresholds_are_raised() -> None:
 
 
 def test_a_collection_of_the_youngest_generation_is_short() -> None:
-    """It has at most so many objects: those of some 40 requests with a traceback, and less than 2 ms of work."""
-    assert COLLECTION_THRESHOLDS[0] <= 2_500
+    """It has at most so many objects: those of some 16 requests with a traceback, and less than 2 ms of work."""
+    assert COLLECTION_THRESHOLDS[0] <= 1_000
 
 
 class RunningApis:

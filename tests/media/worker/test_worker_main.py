@@ -29,5 +29,5 @@ def test_a_worker_collects_a_small_youngest_generation_and_rarely_the_others() -
         subprocess.run(words, pass_fds=[far.fileno()], check=True)
         assert near.recv(100).decode() == repr((True, COLLECTION_THRESHOLDS))
     youngest, middle, _ = COLLECTION_THRESHOLDS
-    assert youngest <= 2_500
+    assert youngest <= 1_000
     assert youngest * middle >= 1_000_000

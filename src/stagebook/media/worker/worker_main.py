@@ -46,10 +46,10 @@ _HEARTBEAT_INTERVAL_SECONDS = 1.0
 # records. It never drops replies and other facts, because the server's state depends on them.
 _MAX_QUEUE_BYTES = 1 << 20
 
-COLLECTION_THRESHOLDS = (2_500, 500, 20)
+COLLECTION_THRESHOLDS = (1_000, 1_250, 20)
 """The thresholds of the garbage collector. Those of Python (700, 10, 10) traverse the objects of all connections after
 70,000 allocations, and 7,000 of them for 5 ms in between. Connections leave no cycles, so that only the youngest
-generation has to be collected often: for at most 2 ms, as each object takes 0.3 to 0.7 us."""
+generation has to be collected often: for at most 2 ms, as each object takes 0.3 to 2 us."""
 
 CommandT = TypeVar("CommandT", bound=Command)
 _CommandT_contra = TypeVar("_CommandT_contra", bound=Command, contravariant=True)
