@@ -24,7 +24,8 @@ class Settings(ClusterSettings, frozen=True, kw_only=True):
         int,
         Rule(
             description="Maximum number of HTTP connections and concurrent requests, of which one IP address may have "
-            "half (see `trusted_proxies`). Further requests get 503.",
+            "half (see `trusted_proxies`). At the limit the oldest idle connection makes room; if none is idle, "
+            "requests get 503.",
             minimum=16,
             maximum=1_000_000,
         ),

@@ -15,6 +15,7 @@ from stagebook.server.http.connection_counts import ConnectionCounts
 from stagebook.server.http.connection_flow import InputBudget
 from stagebook.server.http.connection_settings import ConnectionSettings
 from stagebook.server.http.http_connection import HttpConnection
+from stagebook.server.http.idle_connections import IdleConnections
 from stagebook.server.http.websocket_protocol import WebSocketProtocol
 from tests.api.aws.asgi_harness import CountingRandomness
 from tests.fuzz.fuzz_target import FuzzTarget, join_sized, split_sized
@@ -121,6 +122,7 @@ def _connection(budget: InputBudget, state: ServerState) -> HttpConnection:
         keep_alive_seconds=60,
         request_ids=RequestIds(CountingRandomness()),
         input_budget=budget,
+        idle_connections=IdleConnections(),
         connection_counts=ConnectionCounts(max_per_network=1_000),
         refused=Counter(),
     )

@@ -226,18 +226,39 @@ async def test_a_request_that_begins_before_the_keep_alive_timeout_may_end_after
 @pytest.mark.parametrize("request_bytes", [GET, WEBSOCKET_HANDSHAKE + b"\r\n"], ids=["request", "websocket"])
 async def test_requests_above_the_limit_of_connections_are_refused_with_a_request_id(request_bytes: bytes) -> None:
     limits = msgspec.structs.replace(LIMITS, connections=2)
-    async with (
-        running_server(EchoApplication(), limits=limits) as (_, port),
-        connection(port) as (first_reader, first),
-        connection(port),
-    ):
-        first.write(GET)
-        assert (await read_response(first_reader))[0] == 200, "the limit itself is allowed"
+    async with running_server(EchoApplication(), limits=limits) as (_, port), AsyncExitStack() as stack:
+        for _ in range(2):
+            reader, writer = await stack.enter_async_context(connection(port))
+            writer.write(WEBSOCKET_HANDSHAKE + b"\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 101 "), "the limit itself is allowed"
         async with connection(port) as (reader, writer):
             writer.write(request_bytes)
             status, headers, _ = await read_response(reader)
     assert status == 503
     assert len(headers[b"x-amzn-requestid"]) == 36
+
+
+async def test_the_oldest_idle_connection_makes_room_for_a_new_one() -> None:
+    limits = msgspec.structs.replace(LIMITS, connections=3)
+    async with (
+        running_server(EchoApplication(), limits=limits) as (server, port),
+        connection(port) as (silent_reader, _),
+        connection(port) as (idle_reader, idle),
+        connection(port) as (busy_reader, busy),
+    ):
+        for reader, writer, request in ((idle_reader, idle, GET), (busy_reader, busy, WEBSOCKET_HANDSHAKE + b"\r\n")):
+            writer.write(request)
+            await reader.readuntil(b"\r\n\r\n")
+        assert (await exchange(port, CLOSING_GET)).startswith(b"HTTP/1.1 200 ")
+        assert await silent_reader.read() == b""
+        async with connection(port) as (reader, writer):
+            # The connection that has just been answered is idle again, and is now the oldest one.
+            assert (await exchange(port, CLOSING_GET)).startswith(b"HTTP/1.1 200 ")
+            await idle_reader.read()
+            writer.write(GET)
+            assert (await read_response(reader))[0] == 200
+            assert len(server.server_state.connections) <= limits.connections
+            assert not busy_reader.at_eof()
 
 
 async def test_one_address_cannot_take_all_connections() -> None:
@@ -254,7 +275,7 @@ async def test_one_address_cannot_take_all_connections() -> None:
 
 
 async def test_what_no_application_gets_is_counted_by_its_status() -> None:
-    limits = msgspec.structs.replace(LIMITS, connections=1)
+    limits = msgspec.structs.replace(LIMITS, connections=1_000, connections_per_network=1)
     async with running_server(EchoApplication(), limits=limits) as (server, port):
         assert (await exchange(port, b"no request\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
         assert (await exchange(port, CLOSING_GET)).startswith(b"HTTP/1.1 200 ")
@@ -276,7 +297,7 @@ async def test_silent_connections_are_bounded() -> None:
         for _ in range(most + 20):
             await stack.enter_async_context(connection(port))
         await asyncio.sleep(0.1)
-        assert len(server.server_state.connections) <= most
+        assert len(server.server_state.connections) <= limits.connections
 
 
 @pytest.mark.parametrize("size_bytes", [8_000, 12_000, 60_000])

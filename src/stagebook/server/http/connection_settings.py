@@ -7,6 +7,7 @@ import msgspec
 from stagebook.api.aws.request_ids import RequestIds
 from stagebook.server.http.connection_counts import ConnectionCounts
 from stagebook.server.http.connection_flow import InputBudget
+from stagebook.server.http.idle_connections import IdleConnections
 from stagebook.server.http.pipeline_turns import PipelineTurns
 
 REFUSED_CONNECTIONS = 128
@@ -25,6 +26,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     request_ids: RequestIds
     input_budget: InputBudget
     connection_counts: ConnectionCounts
+    idle_connections: IdleConnections
     refused: Counter[int]
     """The requests that were refused before any application got them, by status; CLOSED counts the connections that
     were closed without a response."""

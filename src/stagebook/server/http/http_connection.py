@@ -97,6 +97,10 @@ class HttpConnection(asyncio.Protocol):
         self._client = get_remote_addr(self._transport)
         self._network = self._settings.connection_counts.enter(self._client[0] if self._client else "")
         self._await(AwaitedInput.FIRST_BYTE)
+        limit = self._config.limit_concurrency
+        if limit is not None and len(self._server_state.connections) > limit:
+            self._settings.idle_connections.close_oldest()
+        self._settings.idle_connections.add(self)
         if self._are_connections_above(REFUSED_CONNECTIONS):
             self._settings.refused[CLOSED] += 1
             self._transport.abort()
@@ -119,6 +123,15 @@ class HttpConnection(asyncio.Protocol):
             self._close()
         else:
             self._pipeline.end_after_newest()
+
+    def close_idle(self) -> None:
+        """Close the connection, which waits for a request. It counts no more from now on."""
+        self._server_state.connections.discard(self)
+        if self._transport.get_write_buffer_size():
+            # The client has not read the last response, and a close would wait for it.
+            self._transport.abort()
+        else:
+            self._transport.close()
 
     def abort(self) -> None:
         """Close the connection at once. The applications of its requests are notified."""
@@ -207,12 +220,14 @@ class HttpConnection(asyncio.Protocol):
         self._discards_input = True
         self._decoder.clear()
         self._held_input.charge(0)
+        self._settings.idle_connections.discard(self)
         self._request_timeout.stop()
 
     # Requests.
 
     def _on_head(self, head: RequestHead) -> None:
         self._discarded_bytes = 0
+        self._settings.idle_connections.discard(self)
         application: Any = self._config.loaded_app
         if self._are_connections_above(0):
             self._settings.refused[_SERVICE_UNAVAILABLE] += 1
@@ -284,6 +299,8 @@ class HttpConnection(asyncio.Protocol):
         turns = self._settings.pipeline_turns
         if not pipeline.has_waiting:
             self._keep_alive_timer = self._loop.call_later(self._settings.keep_alive_seconds, self._close)
+            if not self._decoder.is_in_body and not self._discards_input:
+                self._settings.idle_connections.add(self)
         elif turns is None or turns.take(self):
             pipeline.serve_next()
         self._flow.resume_reading()

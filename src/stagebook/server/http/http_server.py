@@ -27,6 +27,7 @@ from stagebook.server.http.connection_counts import ConnectionCounts
 from stagebook.server.http.connection_flow import INPUT_BUDGET_BYTES, InputBudget
 from stagebook.server.http.connection_settings import ConnectionSettings
 from stagebook.server.http.http_connection import HttpConnection
+from stagebook.server.http.idle_connections import IdleConnections
 from stagebook.server.http.pipeline_turns import PipelineTurns
 from stagebook.server.http.websocket_protocol import WebSocketProtocol
 from stagebook.server.system_clock import SystemRandomness
@@ -136,6 +137,7 @@ def _configuration(
         keep_alive_seconds=limits.keep_alive_seconds,
         request_ids=RequestIds(SystemRandomness()),
         input_budget=InputBudget(limits.held_input_bytes),
+        idle_connections=IdleConnections(),
         connection_counts=ConnectionCounts(
             max_per_network=limits.connections_per_network, shared_networks=trusted_proxies
         ),
