@@ -13,6 +13,8 @@ from stagebook.media.rtc.srtp.srtp_session import (
     MAX_PACKET_SIZE_BYTES,
     MAX_SIGNALLED_SSRCS,
     PROFILES,
+    REPLAY_WINDOW_PACKETS,
+    SEND_WINDOW_PACKETS,
     SrtpKeys,
     SrtpProfile,
     SrtpSession,
@@ -70,6 +72,15 @@ def test_a_retransmitted_packet_is_the_same_datagram() -> None:
     first = session.protect_rtp(rtp(b"payload", sequence=5))
     session.protect_rtp(rtp(b"next", sequence=6))
     assert session.protect_rtp(rtp(b"payload", sequence=5)) == first
+
+
+@pytest.mark.parametrize("window", [SEND_WINDOW_PACKETS, REPLAY_WINDOW_PACKETS])
+def test_packets_are_sent_within_the_window_behind_the_newest(window: int) -> None:
+    session = SrtpSession(keys(AEAD_AES_128_GCM), resends_unchanged=window == REPLAY_WINDOW_PACKETS)
+    newest = 2000
+    assert session.protect_rtp(rtp(b"newest", sequence=newest)) is not None
+    assert session.protect_rtp(rtp(b"late", sequence=newest - window + 1)) is not None
+    assert session.protect_rtp(rtp(b"too late", sequence=newest - window - 1)) is None
 
 
 def test_packets_above_the_size_limit_are_rejected() -> None:

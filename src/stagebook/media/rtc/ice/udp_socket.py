@@ -194,15 +194,17 @@ class UdpSocket:
                 count += 1
                 continue
             count += 1
-            if not ancillary:
-                self.deliver(receive, datagram, address, now)
-            elif after_pause:
+            arrived_at = now
+            if ancillary and after_pause:
                 # Not before the last read, whatever the system's clock says: time must not run backwards.
-                arrived_at = now - waited_seconds(ancillary[0][2], self._wall_time)
-                self.deliver(receive, datagram, address, min(now, max(read_before, arrived_at)))
-            else:
+                arrived_at = min(now, max(read_before, now - waited_seconds(ancillary[0][2], self._wall_time)))
+            elif ancillary:
                 self._arrival = ancillary[0][2]
-                self.deliver(receive, datagram, address, now)
+            # As `deliver`, without the call: this runs for each datagram.
+            try:
+                receive(datagram, address, arrived_at)
+            except Exception:  # noqa: BLE001 - see `deliver`
+                self._log_failure(datagram)
         self._arrival = b""
         return count
 
@@ -211,9 +213,13 @@ class UdpSocket:
         try:
             receive(datagram, address, now)
         except Exception:  # noqa: BLE001 - see above
-            suppressed = self._log_limit.admit("datagram")
-            if suppressed is not None:
-                _log.exception("datagram_failed", size_bytes=len(datagram), **suppressed)
+            self._log_failure(datagram)
+
+    def _log_failure(self, datagram: bytes) -> None:
+        """Log the exception that is being handled."""
+        suppressed = self._log_limit.admit("datagram")
+        if suppressed is not None:
+            _log.exception("datagram_failed", size_bytes=len(datagram), **suppressed)
 
 
 def _has_gso(udp_socket: socket.socket) -> bool:

@@ -168,6 +168,11 @@ class ViewerPlan(msgspec.Struct, frozen=True, kw_only=True):
         """Nothing: a viewer sends no media."""
         return InboundStreams()
 
+    @property
+    def resends_unchanged(self) -> bool:
+        """Whether lost packets of video are sent again as they were, because the viewer has no RTX."""
+        return self.video is not None and self.video.rtx_payload_type is None
+
 
 class SourceFormat(msgspec.Struct, frozen=True, kw_only=True):
     """The format of a source: its codecs and the a=fmtp parameters of its publisher's answer."""

@@ -144,6 +144,7 @@ class ConnectionTable:
             endpoint=endpoint,
             listener=self._listener,
             now=now,
+            resends_unchanged=isinstance(plan, ViewerPlan) and plan.resends_unchanged,
         )
         publisher = endpoint if isinstance(endpoint, Publisher) else None
         self._entries[connection_id] = TableEntry(peer, plan, source, publisher)

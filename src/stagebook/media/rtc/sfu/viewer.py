@@ -60,6 +60,11 @@ class Viewer:
         """`tracks` by the SSRC of their down track. `cname` is the RTCP CNAME of the source. `counters` are those of
         the engine. `schedule` has its timers and its clock; without it nothing is probed or measured in time."""
         self._tracks = tracks
+        streams = {each.track.kind: each for each in tracks.values()}
+        self.video = streams.get(MediaKind.VIDEO)
+        """The stream of video; None for a viewer of audio alone."""
+        self.audio = streams.get(MediaKind.AUDIO)
+        """The stream of audio; None for a viewer of video alone."""
         self._counters = counters
         self._cname = cname
         self._peer: PeerConnection | None = None
@@ -94,16 +99,6 @@ class Viewer:
     def sent_octets(self) -> int:
         """All bytes of media that were sent, retransmissions included."""
         return self.repair.resent_octets + sum(each.sent_bytes() for each in self._tracks.values())
-
-    @property
-    def video(self) -> ViewerTrack | None:
-        """The stream of video; None for a viewer of audio alone."""
-        return next((each for each in self._tracks.values() if each.track.kind is MediaKind.VIDEO), None)
-
-    @property
-    def audio(self) -> ViewerTrack | None:
-        """The stream of audio; None for a viewer of video alone."""
-        return next((each for each in self._tracks.values() if each.track.kind is MediaKind.AUDIO), None)
 
     @property
     def audio_copies(self) -> int:

@@ -32,7 +32,11 @@ MAX_PACKET_SIZE_BYTES = 2048
 TRAILER_SIZE_BYTES = 16 + 4
 """The most that one of PROFILES adds to a packet: an authentication tag (16) and the SRTCP index (4)."""
 REPLAY_WINDOW_PACKETS = 1024
-"""Packets behind the newest that are still accepted. Wide enough for a retransmission that comes a second late."""
+"""Packets behind the newest that are still accepted, or sent again unchanged. Wide enough for a retransmission that
+comes a second late."""
+SEND_WINDOW_PACKETS = 256
+"""Packets behind the newest that can still be sent: those that came late from the publisher, a second late at
+1.5 Mbit/s. libsrtp shifts the window for each packet, by 43 instructions for each 32 packets of it."""
 MAX_SIGNALLED_SSRCS = 64
 """The signalled SSRCs that are accepted. Six layers with RTX and an audio stream need 13."""
 MAX_LEARNED_SSRCS = 32
@@ -128,18 +132,27 @@ class SrtpSession:
     equal.
     """
 
-    def __init__(self, keys: SrtpKeys, *, is_dtls_client: bool = False, signalled_ssrcs: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        keys: SrtpKeys,
+        *,
+        is_dtls_client: bool = False,
+        signalled_ssrcs: Sequence[int] = (),
+        resends_unchanged: bool = False,
+    ) -> None:
         """Create the libsrtp contexts. Raises pylibsrtp.Error if libsrtp refuses the keys.
 
         `is_dtls_client` is our role in the handshake: it decides which keys we send with. `signalled_ssrcs` are the
-        SSRCs in the peer's offer. They do not count as learned.
+        SSRCs in the peer's offer. They do not count as learned. With `resends_unchanged`, packets are sent again as
+        they were, REPLAY_WINDOW_PACKETS behind the newest at most.
         """
         # By their four bytes in the packet, so that a lookup needs no conversion.
         self._known_ssrcs = {ssrc.to_bytes(4) for ssrc in signalled_ssrcs[:MAX_SIGNALLED_SSRCS]}
         self._learnable_ssrcs = MAX_LEARNED_SSRCS
         inbound, outbound = (keys.server, keys.client) if is_dtls_client else (keys.client, keys.server)
-        self._inbound = _create(keys.profile, inbound, lib.ssrc_any_inbound)
-        self._outbound = _create(keys.profile, outbound, lib.ssrc_any_outbound)
+        self._inbound = _create(keys.profile, inbound, lib.ssrc_any_inbound, REPLAY_WINDOW_PACKETS)
+        window_packets = REPLAY_WINDOW_PACKETS if resends_unchanged else SEND_WINDOW_PACKETS
+        self._outbound = _create(keys.profile, outbound, lib.ssrc_any_outbound, window_packets)
         self._inbound_handle = self._inbound[0]
         self._tag_size_bytes = keys.profile.tag_size_bytes
         self._memory = ffi.new("char[]", MAX_PACKET_SIZE_BYTES)
@@ -214,7 +227,7 @@ class SrtpSession:
         return bytes(self._buffer[0 : self._size[0]])
 
 
-def _create(profile: SrtpProfile, key: bytes, direction: int) -> CData:
+def _create(profile: SrtpProfile, key: bytes, direction: int, window_packets: int) -> CData:
     """Return a libsrtp context for all SSRCs of one direction. It is freed with its last reference."""
     policy = ffi.new("srtp_policy_t *")
     _check(lib.srtp_crypto_policy_set_from_profile_for_rtp(ffi.addressof(policy.rtp), profile.number))
@@ -223,7 +236,7 @@ def _create(profile: SrtpProfile, key: bytes, direction: int) -> CData:
     key_memory = ffi.new("unsigned char[]", key)
     policy.key = key_memory
     policy.ssrc.type = direction
-    policy.window_size = REPLAY_WINDOW_PACKETS
+    policy.window_size = window_packets
     # A viewer without RTX gets a lost packet again unchanged. The index and the bytes are the same, so the result is
     # the same ciphertext and no nonce is used for two different packets.
     policy.allow_repeat_tx = 1

@@ -99,9 +99,11 @@ class PeerConnection:
         inbound: InboundStreams,
         probes: StunProbes,
         now: float,
+        resends_unchanged: bool = False,
     ) -> None:
         """`handshakes` are shared by the connections of an engine. `inbound` are the RTP streams that the peer may
-        send. `probes` are the STUN requests of this connection alone."""
+        send. `probes` are the STUN requests of this connection alone. `resends_unchanged`: lost packets are sent again
+        without RTX."""
         self.connection_id = connection_id
         self._received_on: MediaSocket | None = None
         """The socket of the RTP packet that the endpoint receives."""
@@ -113,6 +115,7 @@ class PeerConnection:
         self._dtls = DtlsTransport(dtls, handshakes=handshakes, statistics=statistics)
         self._probes = probes
         self._inbound = inbound
+        self._resends_unchanged = resends_unchanged
         self._payload_types = inbound.payload_types
         self._rtp_packets_left = RTP_PACKETS_PER_SECOND
         self._rtcp_compounds_left = RTCP_COMPOUNDS_PER_SECOND
@@ -234,7 +237,12 @@ class PeerConnection:
         if not association.verify_fingerprint(self.remote.fingerprints):
             self._fail("the peer's certificate has none of the fingerprints in its session description")
             return
-        self._srtp = SrtpSession(keys, is_dtls_client=association.is_client, signalled_ssrcs=self._inbound.ssrcs)
+        self._srtp = SrtpSession(
+            keys,
+            is_dtls_client=association.is_client,
+            signalled_ssrcs=self._inbound.ssrcs,
+            resends_unchanged=self._resends_unchanged,
+        )
         self.state = PeerState.CONNECTED
         self._dtls.release_slot()
         if self._dtls.path is not None:

@@ -131,10 +131,12 @@ class SharedTransport:
         endpoint: MediaEndpoint,
         listener: PeerListener,
         now: float,
+        resends_unchanged: bool = False,
     ) -> PeerConnection:
         """Return a new connection with new ICE credentials, by which the peer can reach it from now on.
 
-        `inbound` are the RTP streams that the peer may send.
+        `inbound` are the RTP streams that the peer may send. `resends_unchanged`: lost packets are sent to it again
+        without RTX.
         """
         peer = PeerConnection(
             connection_id=connection_id,
@@ -148,6 +150,7 @@ class SharedTransport:
             handshakes=self._handshakes,
             inbound=inbound,
             probes=StunProbes(lambda: self._randomness.randbytes(TRANSACTION_ID_SIZE_BYTES)),
+            resends_unchanged=resends_unchanged,
         )
         self.ufrags.add(peer.ice.credentials.ufrag, peer)
         return peer
