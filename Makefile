@@ -22,7 +22,7 @@ CODE := $(wildcard src tests bench examples contrib/cluster contrib/site)
 # Exercises every dependency: the book, the AWS wire, WebRTC peers, encoders' media, LiveKit, webhooks, the commands, traces.
 LOWEST_TESTS := $(addprefix tests/,book/sqlite config storage server/http api/watch/metrics) \
 	$(addprefix tests/book/postgres/test_postgres_,book.py connection.py pages.py) \
-	$(addprefix tests/cli/,books installation terminal test_event_export.py) \
+	$(addprefix tests/cli/,books installation terminal events/test_event_export.py) \
 	$(addprefix tests/media/,composition ingest/pipeline livekit recording/thumbnails rtc/dtls rtc/srtp) \
 	$(addprefix tests/media/recording/test_,aac_encoder.py opus_to_aac.py sound_and_pictures.py) \
 	$(addprefix tests/media/rtc/peers/test_,dtls_roles.py media.py) \

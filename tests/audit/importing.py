@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stagebook.audit.aws_events import NamedSession
 from stagebook.audit.book_import import BookImport
 from stagebook.audit.book_rules import RuleBrokenError
-from stagebook.audit.import_files import ImportFiles
-from stagebook.audit.import_source import ImportSummary
+from stagebook.audit.import_sources.aws_events import NamedSession
+from stagebook.audit.import_sources.import_files import ImportFiles
+from stagebook.audit.import_sources.import_source import ImportSummary
 from stagebook.book.book_values import RecordedEvent
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.bulk.book_insertion import BookInsertion

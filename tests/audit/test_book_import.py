@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagebook.audit import book_import
-from stagebook.audit.aws_events import NamedSession
 from stagebook.audit.book_rules import RuleBrokenError, Violation
+from stagebook.audit.import_sources.aws_events import NamedSession
 from stagebook.audit.index_check import check_index
 from stagebook.book.book_values import ParticipantFilter, RecordedEvent
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
@@ -464,7 +464,7 @@ def test_output_without_a_session_is_refused(book: Path) -> None:
 
 def test_output_has_a_maximum_size_after_decompression(book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = aws(("LEFT", "36:28"), ("JOINED", "30:34"))
-    monkeypatch.setattr("stagebook.audit.import_files.MAXIMUM_DOCUMENTS_BYTES", len(content))
+    monkeypatch.setattr("stagebook.audit.import_sources.import_files.MAXIMUM_DOCUMENTS_BYTES", len(content))
     assert refusal(book, gzip.compress(content + b" "), session=NAMED) == "form at file-1"
     assert refusal(book, gzip.compress(content), session=NAMED) == "imported"
 

@@ -19,12 +19,12 @@ from msgspec.structs import replace
 from stagebook.audit import book_rules
 from stagebook.audit.book_rules import RuleBrokenError
 from stagebook.audit.compositions.composition_import import CompositionImport
-from stagebook.audit.import_source import ImportSummary, Places, SourcedEvent
+from stagebook.audit.import_sources.import_source import ImportSummary, Places, SourcedEvent
+from stagebook.audit.import_sources.source_details import SourceDetails
 from stagebook.audit.imported_session import ImportedParticipant, ImportedSession, SessionImport
 from stagebook.audit.participant_audit import Fault, ParticipantAudit, before_events
 from stagebook.audit.recordings.recording_audit import RecordingAudit
 from stagebook.audit.replication_audit import ReplicationAudit
-from stagebook.audit.source_details import SourceDetails
 from stagebook.book.composition_log import LogEntry, LoggedCompositionEvent
 from stagebook.book.event_log import LoggedEvent
 from stagebook.book.sqlite.bulk.book_insertion import BookInsertion

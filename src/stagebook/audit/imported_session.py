@@ -7,10 +7,10 @@ participant is still on the stage. Details of the source replace what is derived
 from msgspec.structs import replace
 
 from stagebook.audit import book_rules
-from stagebook.audit.import_source import ImportSummary, Places
+from stagebook.audit.import_sources.import_source import ImportSummary, Places
+from stagebook.audit.import_sources.source_details import SourceDetails
 from stagebook.audit.participant_audit import ParticipantAudit
 from stagebook.audit.replication_audit import ReplicationAudit, SessionId
-from stagebook.audit.source_details import SourceDetails
 from stagebook.audit.viewer_audit import ViewerAudit
 from stagebook.book.event_log import LoggedEvent
 from stagebook.book.sqlite.bulk.book_insertion import BookInsertion

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 from stagebook.cli import (
     conformance_commands,
-    events_commands,
     key_commands,
     play_command,
     server_commands,
@@ -21,6 +20,7 @@ from stagebook.cli import (
 from stagebook.cli.books import check_command, copy_command
 from stagebook.cli.cluster import cluster_commands
 from stagebook.cli.compositions import compositions_commands
+from stagebook.cli.events import events_commands
 from stagebook.cli.exit_codes import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from stagebook.cli.event_flags import positive
+from stagebook.cli.events.event_flags import positive
 from stagebook.cli.exit_codes import CommandFailedError
 from stagebook.cli.setting_flags import Commands
 

@@ -8,7 +8,7 @@ import msgspec
 from rich.console import Console
 
 from stagebook.book.tables.session_history import ParticipantChoice, SessionEntry, SessionFilter
-from stagebook.cli.event_flags import open_history, stage_arn
+from stagebook.cli.events.event_flags import open_history, stage_arn
 from stagebook.cli.exit_codes import EXIT_OK, CommandFailedError
 from stagebook.cli.terminal.event_rows import duration_text, new_table, session_table
 from stagebook.cli.terminal.terminal_text import open_console, plain

@@ -14,13 +14,13 @@ from stagebook.diagnosis.folder_checks import judge_folder, read_folder_facts
 from stagebook.diagnosis.library_checks import judge_libraries
 from stagebook.diagnosis.library_versions import read_library_versions
 from stagebook.diagnosis.livekit_checks import judge_livekit, read_livekit_facts
-from stagebook.diagnosis.port_checks import judge_port, read_port_facts
+from stagebook.diagnosis.network.port_checks import judge_port, read_port_facts
+from stagebook.diagnosis.network.udp_checks import judge_buffers, judge_datagram, read_datagram_facts
 from stagebook.diagnosis.resource_checks import judge_resources, read_resource_facts
 from stagebook.diagnosis.server_checks import judge_server, read_server_facts
 from stagebook.diagnosis.settings_checks import judge_refusal, judge_settings, judge_settings_file
 from stagebook.diagnosis.spool_checks import judge_spools, read_spool_facts
 from stagebook.diagnosis.storage_checks import judge_storage, read_storage_facts
-from stagebook.diagnosis.udp_checks import judge_buffers, judge_datagram, read_datagram_facts
 
 
 def diagnose(settings: Settings, *, settings_file: Path | None = None) -> list[Finding]:

@@ -3,10 +3,10 @@
 import io
 from typing import Any
 
-from stagebook.audit.aws_events import NamedSession
 from stagebook.audit.book_rules import RULES, RuleBrokenError
-from stagebook.audit.export_lines import SourceFaultError, read_export_line
-from stagebook.audit.import_files import ImportFiles
+from stagebook.audit.import_sources.aws_events import NamedSession
+from stagebook.audit.import_sources.export_lines import SourceFaultError, read_export_line
+from stagebook.audit.import_sources.import_files import ImportFiles
 from stagebook.book.book_values import RecordedEvent
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
 from stagebook.book.event_log import LoggedEvent

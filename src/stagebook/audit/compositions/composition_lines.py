@@ -9,7 +9,7 @@ import msgspec
 from stagebook.audit import book_rules
 from stagebook.audit.book_rules import BookRule
 from stagebook.audit.compositions.composition_audit import MAXIMUM_DESTINATIONS
-from stagebook.audit.import_source import parse_time_ms
+from stagebook.audit.import_sources.import_source import parse_time_ms
 from stagebook.book.composition_log import LoggedCompositionEvent
 from stagebook.history.composition_document import CompositionDocument, CompositionEventDocument, DestinationDocument
 from stagebook.stage.arns import COMPOSITION, STAGE, parse_arn

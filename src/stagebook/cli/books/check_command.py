@@ -2,7 +2,7 @@
 
 import argparse
 
-from stagebook.cli.event_flags import add_book_flags
+from stagebook.cli.events.event_flags import add_book_flags
 from stagebook.cli.setting_flags import Commands
 
 

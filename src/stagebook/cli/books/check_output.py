@@ -16,7 +16,7 @@ from stagebook.audit.book_check import CheckedBook, check_book
 from stagebook.audit.book_rules import RULES, Violation, describe
 from stagebook.audit.index_check import check_index
 from stagebook.book.book_errors import BookFailedError, BookRefusedError
-from stagebook.cli.event_flags import book_source
+from stagebook.cli.events.event_flags import book_source
 from stagebook.cli.exit_codes import EXIT_FAILED, EXIT_OK, CommandFailedError
 from stagebook.cli.setting_flags import read_settings
 from stagebook.cli.terminal.terminal_text import counted, open_console, printable

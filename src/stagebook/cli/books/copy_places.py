@@ -16,7 +16,7 @@ from stagebook.book.copying.copied_secrets import BookSecrets
 from stagebook.book.copying.copy_ports import SharedRows, SharedTarget, SourceStore, TargetStore
 from stagebook.book.copying.sqlite_copy import SqliteSource, SqliteTarget
 from stagebook.cli.books.shared_files import SharedFilesSource, SharedFilesTarget
-from stagebook.cli.event_flags import require_psycopg
+from stagebook.cli.events.event_flags import require_psycopg
 from stagebook.cli.exit_codes import CommandFailedError
 from stagebook.cli.setting_flags import read_settings
 from stagebook.data_folder.secret_files import SecretFiles

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from rich.progress import Progress, TextColumn
 
-from stagebook.audit.aws_events import NamedSession
 from stagebook.audit.book_import import BookImport
 from stagebook.audit.book_rules import RULES, RuleBrokenError
-from stagebook.audit.import_files import ImportFiles, SourceFile
-from stagebook.audit.import_source import ImportSummary
+from stagebook.audit.import_sources.aws_events import NamedSession
+from stagebook.audit.import_sources.import_files import ImportFiles, SourceFile
+from stagebook.audit.import_sources.import_source import ImportSummary
 from stagebook.book.book_errors import BookFailedError, BookRefusedError
 from stagebook.book.book_values import RecordedEvent
 from stagebook.book.sqlite.book_lock import BookLock

@@ -3,7 +3,7 @@
 import msgspec
 
 from stagebook.book.book_source import DatabaseSource
-from stagebook.cli.event_flags import require_psycopg
+from stagebook.cli.events.event_flags import require_psycopg
 from stagebook.cli.exit_codes import CommandFailedError
 from stagebook.config.settings import Settings
 from stagebook.data_folder.secrets import AccessKey, DataFolder

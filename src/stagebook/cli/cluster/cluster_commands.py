@@ -6,7 +6,7 @@ The module that does the work is imported late: the server needs none of it.
 import argparse
 import re
 
-from stagebook.cli.event_flags import add_book_flags, positive
+from stagebook.cli.events.event_flags import add_book_flags, positive
 from stagebook.cli.setting_flags import Commands
 
 _ACCOUNT_ID = re.compile(r"[0-9]{12}")

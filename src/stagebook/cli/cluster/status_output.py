@@ -10,7 +10,7 @@ from stagebook.book.book_errors import BookFailedError, BookRefusedError
 from stagebook.book.postgres.leases.account_leases import AccountState
 from stagebook.book.postgres.leases.node_run import RunState
 from stagebook.cli.cluster.cluster_status import ClusterStatus, NodeStatus, read_cluster_status
-from stagebook.cli.event_flags import require_psycopg
+from stagebook.cli.events.event_flags import require_psycopg
 from stagebook.cli.exit_codes import EXIT_FAILED, EXIT_OK, CommandFailedError
 from stagebook.cli.setting_flags import read_settings
 from stagebook.cli.terminal.event_rows import new_table

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from stagebook.book.composition_log import LoggedCompositionEvent
 from stagebook.book.composition_reader import CompositionFilter
-from stagebook.cli.event_flags import composition_arn, open_history, stage_arn
+from stagebook.cli.events.event_flags import composition_arn, open_history, stage_arn
 from stagebook.cli.exit_codes import EXIT_OK, CommandFailedError
 from stagebook.cli.setting_flags import read_settings
 from stagebook.cli.terminal.event_rows import duration_text, new_table

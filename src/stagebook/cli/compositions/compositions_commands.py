@@ -5,7 +5,7 @@ They need no server. The module that does the work is imported late: the server 
 
 import argparse
 
-from stagebook.cli.event_flags import add_book_flags, positive
+from stagebook.cli.events.event_flags import add_book_flags, positive
 from stagebook.cli.setting_flags import Commands
 
 DEFAULT_LIMIT = 50

@@ -14,8 +14,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stagebook.book.composition_log import LogEntry
 from stagebook.book.tables.session_history import ParticipantChoice
-from stagebook.cli.event_flags import event_filter, open_history
-from stagebook.cli.event_scan import find_events
+from stagebook.cli.events.event_flags import event_filter, open_history
+from stagebook.cli.events.event_scan import find_events
 from stagebook.cli.exit_codes import EXIT_OK, CommandFailedError
 from stagebook.cli.terminal.event_rows import event_line, event_table
 from stagebook.cli.terminal.lane_chart import Lane, print_chart

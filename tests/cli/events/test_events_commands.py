@@ -200,7 +200,7 @@ def test_the_log_is_read_while_the_index_is_being_built(
     folder = tmp_path / "data"
     shutil.copytree(data, folder)
     (folder / "search.sqlite3").touch()
-    monkeypatch.setattr("stagebook.cli.event_scan.CATCH_UP_BATCHES", 0)
+    monkeypatch.setattr("stagebook.cli.events.event_scan.CATCH_UP_BATCHES", 0)
     assert len(listed(folder, capsys, "--user", "bob")) == 5
 
 
@@ -224,7 +224,7 @@ def test_the_log_is_read_in_pages(
     data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, read_size: int, order: str
 ) -> None:
     expected = listed(data, capsys, "--order", order)
-    monkeypatch.setattr("stagebook.cli.event_scan.EVENTS_PER_READ", read_size)
+    monkeypatch.setattr("stagebook.cli.events.event_scan.EVENTS_PER_READ", read_size)
     assert listed(data, capsys, "--order", order) == expected
     assert len(listed(data, capsys, "--order", order, "--user", "bob")) == 5
 

@@ -11,7 +11,7 @@ from typing import IO, Any, NoReturn
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stagebook.book.composition_log import LogEntry
-from stagebook.cli.event_flags import event_filter, open_history
+from stagebook.cli.events.event_flags import event_filter, open_history
 from stagebook.cli.exit_codes import EXIT_OK, EXIT_TERMINATED, CommandFailedError
 from stagebook.cli.output_file import STANDARD_OUTPUT, open_output
 from stagebook.cli.terminal.terminal_text import counted, open_console

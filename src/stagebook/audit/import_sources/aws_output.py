@@ -22,8 +22,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from stagebook.audit import book_rules
-from stagebook.audit.export_lines import SourceFaultError
-from stagebook.audit.import_source import parse_time_ms
+from stagebook.audit.import_sources.export_lines import SourceFaultError
+from stagebook.audit.import_sources.import_source import parse_time_ms
 from stagebook.stage.events import ErrorCode, EventName
 from stagebook.stage.json_depth import is_too_deep
 from stagebook.stage.resources import ParticipantProtocol, ParticipantState

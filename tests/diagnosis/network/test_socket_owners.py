@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stagebook.diagnosis.socket_owners import find_socket_owners
+from stagebook.diagnosis.network.socket_owners import find_socket_owners
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 

@@ -116,7 +116,7 @@ def test_an_interrupted_export_leaves_nothing(data: Path, tmp_path: Path, number
     """The program stops itself when it has opened the file, and is interrupted then."""
     (tmp_path / "file").write_text("former", encoding="utf-8")
     script = (
-        "import os, sys; from stagebook.cli import event_export; from stagebook.cli.command_line import main\n"
+        "import os, sys; from stagebook.cli.events import event_export; from stagebook.cli.command_line import main\n"
         "def stop(*_): os.write(1, b'x'); sys.stdin.read()\n"
         "event_export._copy = stop\n"
         "sys.exit(main(sys.argv[1:]))"

@@ -4,7 +4,7 @@ import pytest
 
 from stagebook.config.settings import Settings
 from stagebook.diagnosis.finding import Severity
-from stagebook.diagnosis.udp_checks import (
+from stagebook.diagnosis.network.udp_checks import (
     DatagramFacts,
     Outcome,
     judge_buffers,

@@ -14,7 +14,7 @@ import msgspec
 from stagebook.config.rules import Address, parse_address
 from stagebook.config.settings import SETTINGS, Settings
 from stagebook.diagnosis.finding import Finding, Severity
-from stagebook.diagnosis.socket_owners import SocketOwner, find_socket_owners
+from stagebook.diagnosis.network.socket_owners import SocketOwner, find_socket_owners
 from stagebook.media.rtc.ice.tcp_listener import bind_tcp_listeners
 from stagebook.media.rtc.ice.udp_socket import UdpSocket
 from stagebook.server.listen_sockets import ListenError, bind_listen_socket

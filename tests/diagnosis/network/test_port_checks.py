@@ -12,8 +12,8 @@ import pytest
 from stagebook.config.rules import Address
 from stagebook.config.settings import Settings
 from stagebook.diagnosis.finding import Severity
-from stagebook.diagnosis.port_checks import PortFacts, judge_port, read_port_facts
-from stagebook.diagnosis.socket_owners import SocketOwner
+from stagebook.diagnosis.network.port_checks import PortFacts, judge_port, read_port_facts
+from stagebook.diagnosis.network.socket_owners import SocketOwner
 
 OTHER = """
 import socket, sys

@@ -17,7 +17,7 @@ from stagebook.audit.compositions.composition_lines import (
     read_composition_event,
 )
 from stagebook.audit.event_form import MAXIMUM_USER_ID_LENGTH, event_faults, id_faults, participant_id_fault
-from stagebook.audit.import_source import parse_time_ms
+from stagebook.audit.import_sources.import_source import parse_time_ms
 from stagebook.book.book_values import RecordedEvent
 from stagebook.book.changes import sequence_time_ms
 from stagebook.book.composition_log import LogEntry

@@ -16,12 +16,17 @@ from typing import Any, TypeAlias
 import msgspec
 
 from stagebook.audit import book_rules
-from stagebook.audit.aws_events import AwsEvents, NamedSession
-from stagebook.audit.aws_output import MAXIMUM_DOCUMENTS_BYTES, read_documents
 from stagebook.audit.book_rules import RuleBrokenError
-from stagebook.audit.export_lines import MAXIMUM_LINE_BYTES, SourceFaultError, read_composition_line, read_export_line
-from stagebook.audit.import_source import Places, SourcedEvent
-from stagebook.audit.source_details import SourceDetails
+from stagebook.audit.import_sources.aws_events import AwsEvents, NamedSession
+from stagebook.audit.import_sources.aws_output import MAXIMUM_DOCUMENTS_BYTES, read_documents
+from stagebook.audit.import_sources.export_lines import (
+    MAXIMUM_LINE_BYTES,
+    SourceFaultError,
+    read_composition_line,
+    read_export_line,
+)
+from stagebook.audit.import_sources.import_source import Places, SourcedEvent
+from stagebook.audit.import_sources.source_details import SourceDetails
 from stagebook.book.book_values import RecordedEvent
 
 SourceFile: TypeAlias = tuple[str, io.BufferedReader]

@@ -5,7 +5,7 @@ They need no server. The modules that do the work are imported late: the server 
 
 import argparse
 
-from stagebook.cli.event_flags import add_book_flags, add_filter_flags, positive
+from stagebook.cli.events.event_flags import add_book_flags, add_filter_flags, positive
 from stagebook.cli.setting_flags import Commands
 
 DEFAULT_LIMIT = 50
@@ -71,25 +71,25 @@ def _add_import(actions: Commands) -> argparse.ArgumentParser:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from stagebook.cli.event_views import list_events
+    from stagebook.cli.events.event_views import list_events
 
     return list_events(arguments)
 
 
 def _tail(arguments: argparse.Namespace) -> int:
-    from stagebook.cli.event_views import tail_events
+    from stagebook.cli.events.event_views import tail_events
 
     return tail_events(arguments)
 
 
 def _timeline(arguments: argparse.Namespace) -> int:
-    from stagebook.cli.event_views import draw_timeline
+    from stagebook.cli.events.event_views import draw_timeline
 
     return draw_timeline(arguments)
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from stagebook.cli.event_export import export_events
+    from stagebook.cli.events.event_export import export_events
 
     return export_events(arguments)
 

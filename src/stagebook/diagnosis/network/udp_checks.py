@@ -14,7 +14,7 @@ import msgspec
 
 from stagebook.config.settings import Settings
 from stagebook.diagnosis.finding import Finding, Severity
-from stagebook.diagnosis.port_checks import media_bind_addresses
+from stagebook.diagnosis.network.port_checks import media_bind_addresses
 from stagebook.media.rtc.ice.candidates import candidate_ips
 from stagebook.media.rtc.ice.udp_socket import SOCKET_BUFFER_SIZE_BYTES, UdpSocket
 

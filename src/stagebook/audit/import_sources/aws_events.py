@@ -17,7 +17,8 @@ from typing import TypeAlias
 import msgspec
 
 from stagebook.audit import book_rules
-from stagebook.audit.aws_output import (
+from stagebook.audit.event_form import id_faults
+from stagebook.audit.import_sources.aws_output import (
     AwsEvent,
     AwsItem,
     AwsParticipant,
@@ -27,10 +28,9 @@ from stagebook.audit.aws_output import (
     convert_item,
     item_time_ms,
 )
-from stagebook.audit.event_form import id_faults
-from stagebook.audit.export_lines import SourceFaultError, checked_event, require_no_fault
-from stagebook.audit.import_source import END_OF_EVENTS_MS, SourcedEvent
-from stagebook.audit.source_details import ParticipantDetails, SessionTimes, SourceDetails, StageDetails
+from stagebook.audit.import_sources.export_lines import SourceFaultError, checked_event, require_no_fault
+from stagebook.audit.import_sources.import_source import END_OF_EVENTS_MS, SourcedEvent
+from stagebook.audit.import_sources.source_details import ParticipantDetails, SessionTimes, SourceDetails, StageDetails
 from stagebook.book.book_values import RecordedEvent
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT, sequence_time_ms
 from stagebook.book.event_log import LoggedEvent

@@ -1,0 +1,1 @@
+"""What an import reads: exports of events, and what the AWS CLI has printed."""

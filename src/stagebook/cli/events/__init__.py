@@ -1,0 +1,1 @@
+"""The commands for events: list, tail, timeline, export and import."""
