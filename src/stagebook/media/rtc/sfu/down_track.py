@@ -5,6 +5,7 @@ from typing import Protocol
 
 from stagebook.media.rtc.ice.udp_socket import Address, Path
 from stagebook.media.rtc.rtp.rtp_packet import HEADER_SIZE_BYTES
+from stagebook.media.rtc.sfu.sending.datagram_repeater import DatagramRepeater
 from stagebook.media.rtc.sfu.statistics.engine_statistics import MediaCounters
 from stagebook.media.rtc.srtp.srtp_session import MAX_PACKET_SIZE_BYTES, TRAILER_SIZE_BYTES, OutboundSrtp
 
@@ -31,8 +32,10 @@ class DownTrack:
     """
 
     __slots__ = (
+        "_path",
         "address",
         "counters",
+        "is_repeated",
         "packets",
         "payload_type",
         "red_block_type",
@@ -64,14 +67,25 @@ class DownTrack:
         self.sendto: Callable[[memoryview, Address], int] = _not_connected
         self.send_run: Callable[[memoryview, int, Address], int] = _not_connected_run
         self.address: Address = ()
+        self.is_repeated = False
+        """Whether each datagram is sent twice."""
+        self._path: Path | None = None
 
     def set_path(self, path: Path | None) -> None:
         """Send over `path` from the next packet on. None: drop every packet, as if it were lost, which is the case
         before the peer is connected and without its consent (RFC 7675)."""
+        self._path = path
         if path is None:
             self.sendto, self.send_run, self.address = _not_connected, _not_connected_run, ()
         else:
             self.sendto, self.send_run, self.address = path.socket.sendto, path.socket.send_run, path.address
+            if self.is_repeated:
+                self.sendto = DatagramRepeater(self.sendto, self.counters)
+
+    def set_repeated(self, *, is_repeated: bool) -> None:
+        """Send each datagram that is sent alone, as those of audio are, a second time with the next one."""
+        self.is_repeated = is_repeated
+        self.set_path(self._path)
 
 
 def _not_connected(_data: memoryview, _address: Address) -> int:

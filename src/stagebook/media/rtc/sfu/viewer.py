@@ -272,6 +272,7 @@ def make_viewer(
             rtx_ssrc=rtx_ssrc,
             rtx_sequence=random_bits(15),
             red_payload_type=section.red_payload_type,
+            cannot_repair=section.kind is MediaKind.AUDIO and "nack" not in section.feedback,
         )
         sent[section.mid] = SentTrack(ssrc=down_track.ssrc, rtx_ssrc=rtx_ssrc)
     viewer = Viewer(tracks=by_ssrc, cname=name.encode(), counters=counters, bandwidth=bandwidth, schedule=schedule)

@@ -52,9 +52,11 @@ class ViewerTrack:
         rtx_payload_type: int | None,
         rtx_sequence: int,
         red_payload_type: int | None = None,
+        cannot_repair: bool = False,
     ) -> None:
         """The down track says whether packets have transport-wide numbers. `rtx_ssrc` and `rtx_payload_type` are None
-        if the viewer did not negotiate RTX, and `red_payload_type` if it did not negotiate redundant audio."""
+        if the viewer did not negotiate RTX, and `red_payload_type` if it did not negotiate redundant audio.
+        `cannot_repair` is for audio without NACK."""
         self.track = track
         """The track that sends."""
         self.next_track: SwitchableTrack | None = None
@@ -65,6 +67,8 @@ class ViewerTrack:
         self._rtx_sequence = rtx_sequence
         self.repeats = RepeatTimes()
         self.red_payload_type = red_payload_type
+        self.cannot_repair = cannot_repair
+        """Whether lost packets of audio stay lost, unless they are sent twice."""
         self._plain_payload_type = down_track.payload_type
         self._red_until = float("-inf")
         self._is_connected = False
@@ -90,16 +94,20 @@ class ViewerTrack:
     @property
     def copies(self) -> int:
         """How often each frame is sent: more than once with redundancy."""
-        return 1 + REPEATED_FRAMES if self.down_track.red_block_type else 1
+        if self.down_track.red_block_type:
+            return 1 + REPEATED_FRAMES
+        return 2 if self.down_track.is_repeated else 1
 
     def follow_loss(self, loss: float, now: float) -> None:
-        """Send audio with redundancy (RED) while the viewer loses packets, and some time after. `loss` is 0 to 1."""
-        if self.red_payload_type is None:
-            return
+        """Send audio with redundancy (RED) while the viewer loses packets, and some time after; or each packet twice if
+        the viewer cannot repair audio. `loss` is 0 to 1."""
         if loss > RED_LOSS:
             self._red_until = now + RED_SECONDS
         is_redundant = now < self._red_until
-        if is_redundant != bool(self.down_track.red_block_type):
+        if self.red_payload_type is None:
+            if self.cannot_repair and is_redundant != self.down_track.is_repeated:
+                self.down_track.set_repeated(is_repeated=is_redundant)
+        elif is_redundant != bool(self.down_track.red_block_type):
             self.track.set_redundancy(
                 self.down_track,
                 payload_type=self.red_payload_type if is_redundant else self._plain_payload_type,
@@ -110,7 +118,8 @@ class ViewerTrack:
     def start(self, now: float) -> None:
         """Start to send: the connection is up."""
         self._is_connected = True
-        self._red_until = now + RED_START_SECONDS
+        if self.red_payload_type is not None:
+            self._red_until = now + RED_START_SECONDS
         self.follow_loss(0.0, now)
         if not self._is_paused:
             self.track.add(self.down_track, now)

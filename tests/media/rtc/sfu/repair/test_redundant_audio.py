@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from stagebook.media.codecs.codec_names import MediaKind
+from stagebook.media.rtc.ice.udp_socket import Address, Path
 from stagebook.media.rtc.rtp import red_payload
 from stagebook.media.rtc.rtp.red_payload import RepeatedFrame, unpack_red
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
@@ -17,7 +18,25 @@ from tests.media.rtc.sfu.test_source_track import make_track, send
 OPUS, RED = 100, 63
 
 
-def watch(track: PublishedTrack, viewer: FakeViewer, *, has_red: bool = True) -> ViewerTrack:
+class RecordingSocket:
+    """A socket whose datagrams a viewer records."""
+
+    waited_seconds = 0.0
+
+    def __init__(self, viewer: FakeViewer) -> None:
+        self._sendto = viewer.down_track.sendto
+        self.send_run = viewer.down_track.send_run
+
+    def sendto(self, data: memoryview | bytes, address: Address) -> int:
+        return self._sendto(memoryview(data), address)
+
+    def send(self, datagram: bytes, address: Address) -> None:
+        self.sendto(memoryview(datagram), address)
+
+
+def watch(
+    track: PublishedTrack, viewer: FakeViewer, *, has_red: bool = True, cannot_repair: bool = False
+) -> ViewerTrack:
     viewer_track = ViewerTrack(
         track=track,
         down_track=viewer.down_track,
@@ -25,6 +44,7 @@ def watch(track: PublishedTrack, viewer: FakeViewer, *, has_red: bool = True) ->
         rtx_payload_type=None,
         rtx_sequence=0,
         red_payload_type=RED if has_red else None,
+        cannot_repair=cannot_repair,
     )
     viewer_track.start(-RED_START_SECONDS)
     viewer_track.follow_loss(0.0, 0.0)
@@ -120,3 +140,19 @@ def test_audio_that_may_be_redundant_is_not_sent_again() -> None:
     send(track, 1001, can_start=True, payload=b"two")
     assert viewer_track.sent_size(8) is None
     assert plain.sent_size(7) is not None
+
+
+def test_a_viewer_that_cannot_repair_audio_is_sent_each_packet_twice_while_it_loses_packets() -> None:
+    track, viewer = make_track(MediaKind.AUDIO), FakeViewer()
+    viewer_track = watch(track, viewer, has_red=False, cannot_repair=True)
+    viewer.down_track.set_path(Path(RecordingSocket(viewer), ("192.0.2.1", 5)))
+    for sequence, loss in ((1000, 0.0), (1001, 0.05), (1002, 0.0)):
+        viewer_track.follow_loss(loss, 1.0)
+        send(track, sequence, can_start=True, payload=b"frame")
+    assert viewer_track.copies == 2
+    viewer_track.follow_loss(0.0, 1.0 + RED_SECONDS)
+    send(track, 1003, can_start=True, payload=b"frame")
+    one, two, three, again, four = (datagram for datagram, _ in viewer.datagrams)
+    assert again == two
+    assert len({one, two, three, four}) == 4
+    assert viewer_track.copies == 1
