@@ -113,13 +113,28 @@ def test_redundant_audio_counts_in_what_fits_and_is_held_by_the_room_of_a_raise(
     redundant.redundant_bps = 200_000
     assert plain.run(5) == redundant.run(5)
     for watching in (plain, redundant):
-        watching.line.capacity_bps = watching.line.estimate_bps = 600_000
-    assert plain.tick() == VersionKey("mid", 1)
-    assert redundant.tick() == VersionKey("mid", 0)
+        watching.line.capacity_bps = watching.line.estimate_bps = 950_000
+    assert plain.tick() == VersionKey("high", 0)
+    assert redundant.tick() == VersionKey("mid")
 
 
 def test_a_fall_is_followed_in_one_step() -> None:
     watching = Watching(Line(3_000_000))
+    watching.run(5)
+    watching.line.capacity_bps = watching.line.estimate_bps = 800_000
+    assert watching.tick() == VersionKey("mid")
+
+
+def test_a_deep_fall_goes_to_a_layer_whose_keyframe_is_small_and_then_up() -> None:
+    watching = Watching(Line(3_000_000))
+    watching.run(5)
+    watching.line.capacity_bps = watching.line.estimate_bps = 600_000
+    assert watching.tick() == VersionKey("low")
+    assert watching.run(3) == VersionKey("mid", 0)
+
+
+def test_a_deep_fall_with_one_small_layer_takes_what_fits() -> None:
+    watching = Watching(Line(3_000_000), versions({"mid": 700_000, "high": 2_500_000}))
     watching.run(5)
     watching.line.capacity_bps = watching.line.estimate_bps = 600_000
     assert watching.tick() == VersionKey("mid", 1)

@@ -5,6 +5,7 @@ by their size first, and then by their frames a second, so that frames are given
 
 * Down at once: when the version that is sent no longer fits the estimate, the best one that fits is next. If not even
   the smallest fits and the line is full, the video pauses: audio needs little, and a full queue would delay it too.
+  After a deep fall it is one with room to spare, because its keyframe is there sooner.
 * Up slowly: at most every MIN_STAY_SECONDS, with room to spare, and only as far as probing has shown
   (`Bandwidth.may_raise`). A raise that had to be taken back soon makes the next one wait twice as long.
 * A viewer without an estimate is sent the best version.
@@ -17,6 +18,11 @@ KEEP_FACTOR: Final = 1.1
 """A version is kept while it takes at most so much of the estimate: bitrates vary from second to second."""
 RAISE_FACTOR: Final = 1.2
 """A better version has to fit with so much to spare: a line that is nearly full delays the frames that are large."""
+DEEP_FALL: Final = 0.4
+FALL_SHARE: Final = 0.7
+"""Where a full line carries less than DEEP_FALL of what is sent, the smaller layer takes at most FALL_SHARE of the
+estimate, if there is such a one. The larger its bitrate, the larger its keyframe, for which the viewer waits behind the
+queue of the line."""
 MAX_STEP: Final = 4
 """A raise beyond the next whole layer takes at most so many times the bitrate: an estimate that little was sent for may
 be too high."""
@@ -125,7 +131,7 @@ class LayerAllocator:
             # It is no longer sent.
             chosen = _best(versions, available)
         elif position is not None and versions[position].bitrate_bps > available * KEEP_FACTOR:
-            chosen = _best(versions[:position], available)
+            chosen = _best_after_fall(versions, position, available, is_full=bandwidth.is_full)
             if (chosen is None or chosen.key.is_of_stills) and not bandwidth.is_full:
                 # The estimate of a line that carries all that it is sent may be too low, and a pause is seen.
                 return current
@@ -171,3 +177,20 @@ class LayerAllocator:
 def _best(versions: Sequence[Version], available_bps: int) -> Version | None:
     """The best version that fits; None if none does."""
     return next((each for each in reversed(versions) if each.peak_bps <= available_bps), None)
+
+
+def _best_after_fall(
+    versions: Sequence[Version], position: int, available_bps: int, *, is_full: bool
+) -> Version | None:
+    """The best version below the one at `position` for a line that does not carry that one; None if none fits."""
+    below = versions[:position]
+    if is_full and available_bps < DEEP_FALL * versions[position].bitrate_bps:
+        most_bps = FALL_SHARE * available_bps
+        large = {
+            each.key.encoding_id for each in versions if each.key.max_temporal_id is None and each.peak_bps > most_bps
+        }
+        large.discard(versions[position].key.encoding_id)
+        chosen = _best([each for each in below if each.key.encoding_id not in large], available_bps)
+        if chosen is not None:
+            return chosen
+    return _best(below, available_bps)
