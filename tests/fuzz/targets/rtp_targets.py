@@ -179,7 +179,7 @@ def check_transport_feedback(data: bytes) -> None:
         now = number / 20
         for batch in range(3):
             history.add(history.take(4), (1200, 1200, 1200, 300), now + batch / 100)
-        if estimate.probe.request(1_000_000, history.next_number, now):
+        if estimate.probe.request(1_000_000, history.next_number, now, estimate_bps=1_000_000):
             while estimate.probe.next_burst()[0]:
                 history.add(history.take(2), (1100, 1100), now + 0.04)
             estimate.probe.sent(history.next_number, now)

@@ -17,6 +17,9 @@ PACKET_BYTES: Final = 1200
 AUDIO_BYTES: Final = 120
 FEEDBACK_SECONDS: Final = 0.05
 TICKS_PER_SECOND: Final = 4000
+AWAKE_SECONDS: Final = 0.05
+LATE_SHARE: Final = 0.3
+MAX_ASLEEP_SECONDS: Final = 0.3
 
 
 class SimulatedPath:
@@ -87,10 +90,25 @@ class SimulatedPath:
 class SimulatedSender:
     """A viewer's connection: 30 frames and 50 audio packets a second, and the receiver's feedback."""
 
-    def __init__(self, path: SimulatedPath, *, bitrates: tuple[int, ...] = (), keyframe_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        path: SimulatedPath,
+        *,
+        bitrates: tuple[int, ...] = (),
+        keyframe_seconds: float = 0.0,
+        asleep_seconds: float = 0.0,
+        seed: int = 1,
+    ) -> None:
         """`bitrates` of layers, lowest first: the sender sends one of them, as an SFU does. Without them it sends as
-        much as is estimated. A keyframe is eight times as large as the other frames."""
+        much as is estimated. A keyframe is eight times as large as the other frames.
+
+        The receiver is on a busy machine: after AWAKE_SECONDS on average it sleeps for `asleep_seconds` on average, and
+        then reads at once what has arrived meanwhile. LATE_SHARE of the bursts of probes are late by as much.
+        """
         self.path = path
+        self._asleep_seconds = asleep_seconds
+        self._random = random.Random(f"receiver {seed}")
+        self._sleeps_at = self._wakes_at = path.now
         self.estimate = SendSideEstimate()
         self.bitrates = bitrates
         self.bitrate_bps = float(bitrates[-1]) if bitrates else 0.0
@@ -120,12 +138,23 @@ class SimulatedSender:
         sent_at = self.path.now
         for number, size in enumerate(sizes, first):
 
-            def deliver(now: float, number: int = number, size: int = size) -> None:
-                self._arrivals[number] = round(now * TICKS_PER_SECOND)
+            def read(number: int = number, size: int = size) -> None:
+                self._arrivals[number] = round(self.path.now * TICKS_PER_SECOND)
                 self.arrived_bytes += size
-                self.longest_delay_seconds = max(self.longest_delay_seconds, now - sent_at)
+                self.longest_delay_seconds = max(self.longest_delay_seconds, self.path.now - sent_at)
 
-            self.path.send(size, deliver)
+            self.path.send(size, lambda now, read=read: self.path.at(self._read_at(now), read))  # type: ignore[misc]
+
+    def _read_at(self, now: float) -> float:
+        """When the receiver reads what arrives at `now`."""
+        if not self._asleep_seconds:
+            return now
+        while self._wakes_at <= now:
+            self._sleeps_at = self._wakes_at + self._random.expovariate(1 / AWAKE_SECONDS)
+            self._wakes_at = self._sleeps_at + min(
+                self._random.expovariate(1 / self._asleep_seconds), MAX_ASLEEP_SECONDS
+            )
+        return self._wakes_at if now >= self._sleeps_at else now
 
     def _frame(self) -> None:
         self.path.after(1 / 30, self._frame)
@@ -168,7 +197,8 @@ class SimulatedSender:
             self.switches.append((self.path.now, chosen))
             self.bitrate_bps = chosen
         above = [each for each in self.bitrates if each > chosen]
-        if above and self.estimate.probe.request(above[0] + 50_000, self.estimate.history.next_number, self.path.now):
+        wanted, number = above[0] + 50_000 if above else 0, self.estimate.history.next_number
+        if above and self.estimate.probe.request(wanted, number, self.path.now, estimate_bps=self.bandwidth_bps):
             self._burst()
 
     def _burst(self) -> None:
@@ -179,4 +209,5 @@ class SimulatedSender:
                 probe.sent(self.estimate.history.next_number, self.path.now)
             return
         self._send([size // max(1, size // PACKET_BYTES)] * max(1, size // PACKET_BYTES))
-        self.path.after(seconds, self._burst)
+        is_late = self._asleep_seconds and self._random.random() < LATE_SHARE
+        self.path.after(seconds + (self._random.expovariate(1 / self._asleep_seconds) if is_late else 0.0), self._burst)

@@ -54,6 +54,26 @@ def test_it_recovers_within_ten_seconds_by_probes() -> None:
     assert sender.bitrate_bps == 1_700_000
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("asleep_seconds", [0.03, 0.06])
+def test_it_recovers_as_well_where_the_receiver_is_often_late(asleep_seconds: float, seed: int) -> None:
+    path = SimulatedPath(600_000, queue_seconds=0.3, seed=seed)
+    sender = SimulatedSender(path, bitrates=LAYERS, keyframe_seconds=4, asleep_seconds=asleep_seconds, seed=seed)
+    path.run_until(START + 20)
+    assert sender.bitrate_bps <= 500_000
+    path.set_rate(3_000_000)
+    path.run_until(START + 30)
+    assert max(bitrate for at, bitrate in sender.switches if at > START + 20) == 1_700_000
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bursts_and_reports_that_are_late_do_not_show_a_wide_path(seed: int) -> None:
+    path = SimulatedPath(1_000_000, queue_seconds=0.3, seed=seed)
+    sender = SimulatedSender(path, bitrates=LAYERS, keyframe_seconds=4, asleep_seconds=0.06, seed=seed)
+    path.run_until(START + 40)
+    assert all(bitrate < LAYERS[-1] for at, bitrate in sender.switches if at > START + 5)
+
+
 def test_a_slow_viewer_costs_its_line_no_more_than_it_carries() -> None:
     path = SimulatedPath(1_000_000)
     sender = SimulatedSender(path, bitrates=(150_000, 500_000, 2_500_000), keyframe_seconds=4)

@@ -96,6 +96,13 @@ class OveruseDetector:
         slope = _slope(self._samples)
         self._detect(slope, min(elapsed, 0.1), arrival_ms)
 
+    def delay_seconds(self, sent_at: float, arrived_at: float) -> float:
+        """The delay of a packet above that of the empty path, in seconds; infinite before that is known."""
+        if self._first is None:
+            return float("inf")
+        delay_ms = (arrived_at - self._first[1] - sent_at + self._first[0]) * 1000
+        return (delay_ms - min(self._baselines)) / 1000
+
     def _follow_queue(self, delay_ms: float, sent_at: float) -> None:
         if sent_at > self._baseline_until:
             self._baselines = (self._baselines[1], float("inf"))

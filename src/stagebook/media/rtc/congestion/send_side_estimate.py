@@ -187,7 +187,7 @@ class SendSideEstimate:
 
         Returns the ticks and the size of those that have newly arrived.
         """
-        start, sizes, _ = batch
+        start, sizes, sent_at = batch
         arrived: list[int] = []
         size_bytes = 0
         for number, tick in enumerate(ticks, begin):
@@ -199,7 +199,8 @@ class SendSideEstimate:
                 arrived.append(tick)
                 size_bytes += sizes[number - start]
                 if self.probe.is_pending:
-                    self.probe.add(number, (origin + tick) * TICK_SECONDS, sizes[number - start])
+                    delay_seconds = self.detector.delay_seconds(sent_at, (origin + tick) * TICK_SECONDS)
+                    self.probe.add(number, sent_at, delay_seconds, sizes[number - start])
         return arrived, size_bytes
 
     def _origin_ticks(self, reference: int) -> int:
@@ -246,6 +247,6 @@ class SendSideEstimate:
             if now - reported_at < LATE_SECONDS:
                 break
             del self._missing[number]
-            self.probe.add(number, None, 0)
+            self.probe.add(number, 0.0, None, 0)
             lost += 1
         return lost

@@ -86,7 +86,7 @@ class ViewerBandwidth:
         if send_side is None or not send_side.feedbacks or self.start_probe is None:
             fell_at = float("-inf") if send_side is None else send_side.rates.decreased_at
             return now - fell_at >= FIRST_TRIAL_WAIT_SECONDS and self.reports.may_try(bitrate_bps, now)
-        if send_side.probe.request(bitrate_bps, send_side.history.next_number, now):
+        if send_side.probe.request(bitrate_bps, send_side.history.next_number, now, estimate_bps=estimate_bps):
             self.start_probe(now)
         return False
 
