@@ -142,7 +142,8 @@ class ChangeTranslator:
             if isinstance(error, ChangeRefusedError | BookFailedError):
                 raise
             raise ChangeRefusedError(f"a change has a value of a wrong type or range: {error}") from error
-        self._note_connected()
+        if self._put:
+            self._note_connected()
         self._keys.submitted += 1
         return tuple(sequences), rows
 
@@ -183,9 +184,12 @@ class ChangeTranslator:
         """Assign the next sequence number. They grow strictly, even when the wall clock goes back."""
         if not 0 <= at_ms < MAXIMUM_TIME_MS:
             raise ChangeRefusedError(f"{at_ms} ms is not a time of an event")
-        sequence = max(self.last_sequence + 1, at_ms << SEQUENCE_TIME_SHIFT)
-        self.last_sequence = sequence + (self._slot - sequence) % self._slots
-        return self.last_sequence
+        sequence = at_ms << SEQUENCE_TIME_SHIFT
+        if sequence <= self.last_sequence:
+            sequence = self.last_sequence + 1
+        sequence += (self._slot - sequence) % self._slots
+        self.last_sequence = sequence
+        return sequence
 
     def _participant_row(self, change: PutParticipant, undo: Undo) -> Row:
         session = self._keys.open_session(change.stage_arn, change.session_id)

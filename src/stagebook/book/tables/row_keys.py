@@ -123,7 +123,8 @@ class RowKeys:
 
     def open_session(self, stage_arn: str, session_id: str) -> SessionKeys:
         """Return the open session `session_id` of the stage. Raises ChangeRefusedError if it is not open."""
-        session = self.stage(stage_arn).open_session
+        # The lookup of a stage that is cached, written out: each event and each row of a participant needs it.
+        session = (self._stages.get(stage_arn) or self.stage(stage_arn)).open_session
         if session is None or session.session_id != session_id:
             raise ChangeRefusedError(f"session {session_id} of stage {stage_arn} is not open")
         return session

@@ -147,14 +147,18 @@ class UnitOfWork:
         durable = self._last
         if changes:
             follow = None if self.recordings is None else self.recordings.follow({stage_arn: session}, changes, at)
-            durable = self._submit_followed(changes, follow, has_resources=False)
+            if follow is None:
+                durable = self._submit(changes)
+            else:
+                durable = self._submit_followed(changes, follow, has_resources=False)
             self.entries.note_sessions(changes)
         self.registry.install(session)
         self.changed(session, decision.changed_ids)
         visible: list[orders.Order] = []
         for order in following:
             self._follow(stage_arn, order, visible)
-        self._show(visible, durable, is_changed=bool(changes))
+        if visible:
+            self._show(visible, durable, is_changed=bool(changes))
         return durable
 
     def session_of(self, stage: Stage) -> Session:
@@ -252,10 +256,10 @@ class UnitOfWork:
 
     def _follow(self, stage_arn: str, order: orders.Order, visible: list[orders.Order]) -> None:
         """Carry out an order that only concerns memory, and add one that clients can observe to `visible`."""
-        kind = type(order)
-        if kind in self._followers:
-            self._followers[kind](stage_arn, order)
-        elif kind in VISIBLE_ORDERS:
+        follow = self._followers.get(type(order))
+        if follow is not None:
+            follow(stage_arn, order)
+        elif isinstance(order, VISIBLE_ORDERS):
             visible.append(order)
 
     def _show(self, visible: list[orders.Order], durable: Durable | None, *, is_changed: bool) -> None:

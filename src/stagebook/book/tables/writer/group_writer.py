@@ -110,18 +110,16 @@ class GroupWriter(Generic[Connection]):
         self.require_working()
         with self._filling_lock:
             group = self._filling
-            if group is not None:
-                group.add(rows, last_sequence, event_sequence)
-                if self.observer is not None:
-                    self._note_submitter(group, self.observer)
-                if group.transactions == MAXIMUM_GROUP_TRANSACTIONS:
-                    self._filling = None
-                return group.durable
-            group = self._filling = TransactionGroup(Durable(loop=self._loop), opened_at=self._clock())
+            is_new = group is None
+            if group is None:
+                group = self._filling = TransactionGroup(Durable(loop=self._loop), opened_at=self._clock())
             group.add(rows, last_sequence, event_sequence)
             if self.observer is not None:
                 self._note_submitter(group, self.observer)
-        self._queue.put(group)
+            if group.transactions == MAXIMUM_GROUP_TRANSACTIONS:
+                self._filling = None
+        if is_new:
+            self._queue.put(group)
         return group.durable
 
     @staticmethod
