@@ -66,6 +66,16 @@ def test_it_recovers_as_well_where_the_receiver_is_often_late(asleep_seconds: fl
     assert max(bitrate for at, bitrate in sender.switches if at > START + 20) == 1_700_000
 
 
+@pytest.mark.parametrize("seed", [1, 4, 5])
+def test_jitter_does_not_make_its_probes_fail(seed: int) -> None:
+    path = SimulatedPath(20_000_000, delay_seconds=0.1, jitter_seconds=0.06, seed=seed)
+    sender = SimulatedSender(path, bitrates=LAYERS, keyframe_seconds=4)
+    path.run_until(START + 3)
+    sender.estimate.rates.limit_to(400_000, path.now)
+    path.run_until(START + 5)
+    assert sender.bitrate_bps == LAYERS[-1]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_bursts_and_reports_that_are_late_do_not_show_a_wide_path(seed: int) -> None:
     path = SimulatedPath(1_000_000, queue_seconds=0.3, seed=seed)
