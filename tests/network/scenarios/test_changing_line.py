@@ -15,7 +15,7 @@ NARROW = LinkConditions(bitrate_bps=600_000, queue_seconds=0.3, delay_seconds=0.
 OTHERS = 9
 WIDE_SECONDS, NARROW_SECONDS, RECOVERY_SECONDS = 5.0, 10.0, 12.5
 TOP_WIDTH = 640
-MAX_FREEZE_SECONDS, MAX_RECOVERY_SECONDS = 3.0, 12.0
+MAX_FREEZE_SECONDS, MAX_RECOVERY_SECONDS = 3.0, 10.0
 """On a busy machine. docs/media.md has what was measured."""
 
 
